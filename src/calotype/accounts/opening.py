@@ -1,0 +1,32 @@
+"""Opens the accounts: for the server, and for the commands that work on the database without one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from calotype.accounts.keys import KeyRing, load_pepper
+from calotype.database import Database
+from calotype.settings import Settings
+
+
+@asynccontextmanager
+async def open_accounts(settings: Settings) -> AsyncGenerator[tuple[Database, KeyRing]]:
+    """Open the database, brought up to date, and the keys in it.
+
+    Raises:
+        DatabaseUnusable, OSError, SQLAlchemyError: it can't be opened; nothing is left open.
+    """
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    database = Database(settings.database_url)
+    await database.open()
+    try:
+        await database.migrate()
+        yield database, KeyRing(database, pepper=load_pepper(settings), plans=settings.plan, clock=_now)
+    finally:
+        await database.close()
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

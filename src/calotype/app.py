@@ -1,0 +1,144 @@
+"""The composition root: the only place that knows how the parts are made and in which order they are opened.
+
+Importing this opens nothing, and nothing is kept at module level. The server, the command line and tests open the same
+parts through the same functions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from functools import cache
+
+import structlog
+from fastapi import FastAPI
+
+from calotype import __version__
+from calotype.accounts.keys import KeyRing
+from calotype.accounts.opening import open_accounts
+from calotype.browser.cdp import Connection
+from calotype.browser.discover import find_browser, sandbox_available, sandbox_fix
+from calotype.browser.page import Page
+from calotype.browser.pool import BrowserPool
+from calotype.browser.process import BrowserStartFailed, ChromiumProcess, sweep_profiles
+from calotype.capture.run import Capturer
+from calotype.database import Database
+from calotype.errors import CalotypeError
+from calotype.guard.policy import EgressPolicy
+from calotype.guard.proxy import EgressProxy
+from calotype.http import ops, screenshot
+from calotype.http.envelope import install_error_handlers
+from calotype.http.front import Front
+from calotype.http.in_flight import InFlight
+from calotype.http.openapi import build_document
+from calotype.http.services import Services as ServicesForRoutes
+from calotype.settings import BrowserSettings, Settings
+
+_log = structlog.get_logger(__name__)
+
+
+class SettingsUnusable(CalotypeError):
+    """A setting has the right shape, and means nothing to the part it is for. The message names it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """Every part that handlers use, open and ready."""
+
+    settings: Settings
+    database: Database
+    keys: KeyRing
+    pool: BrowserPool
+    capturer: Capturer
+
+
+OpenServices = Callable[[Settings], AbstractAsyncContextManager[ServicesForRoutes]]
+
+
+@asynccontextmanager
+async def open_services(settings: Settings) -> AsyncGenerator[Services]:
+    """Open everything a server needs; close it in reverse when the block ends.
+
+    Raises:
+        CalotypeError, BrowserStartFailed, OSError, SQLAlchemyError: something is missing or wrong; nothing is left open.
+    """
+    async with AsyncExitStack() as stack:
+        database, keys = await stack.enter_async_context(open_accounts(settings))
+        pool, capturer = await stack.enter_async_context(_open_captures(settings))
+        yield Services(settings, database, keys, pool, capturer)
+
+
+@asynccontextmanager
+async def open_capturer(settings: Settings) -> AsyncGenerator[Capturer]:
+    """Open only what makes pictures: no database, no keys."""
+    async with _open_captures(settings) as (_, capturer):
+        yield capturer
+
+
+def create_app(
+    settings: Settings, *, services: OpenServices = open_services, in_flight: InFlight | None = None
+) -> FastAPI:
+    """Make the ASGI application. `services` are opened when it starts and closed when it stops."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncGenerator[None]:
+        async with services(settings) as opened:
+            app.state.services = opened
+            yield
+
+    app = FastAPI(
+        title="calotype",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        lifespan=lifespan,
+    )
+    app.state.in_flight = in_flight or InFlight()
+    app.add_middleware(Front)
+    install_error_handlers(app)
+    app.include_router(screenshot.router)
+    app.include_router(ops.router)
+    app.openapi = cache(build_document)
+    return app
+
+
+@asynccontextmanager
+async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[BrowserPool, Capturer]]:
+    executable = find_browser(settings.browser)
+    sandbox = await _sandbox(settings.browser)
+    await asyncio.to_thread(sweep_profiles)
+    try:
+        policy = EgressPolicy(settings.guard)
+    except ValueError as error:
+        raise SettingsUnusable(str(error)) from error
+    proxy = EgressProxy(policy, settings.guard)
+
+    def make_browser() -> ChromiumProcess:
+        return ChromiumProcess(executable, sandbox=sandbox, start_timeout_s=settings.browser.start_timeout_s)
+
+    async def open_page(connection: Connection) -> Page:
+        return await Page.open(connection, proxy.open_channel)
+
+    pool = BrowserPool(settings.browser, make_browser=make_browser, open_page=open_page)
+    async with AsyncExitStack() as stack:
+        stack.push_async_callback(proxy.stop)
+        await proxy.start()
+        stack.push_async_callback(pool.stop)
+        await pool.start()
+        yield pool, Capturer(pool=pool, policy=policy, settings=settings.browser)
+
+
+async def _sandbox(settings: BrowserSettings) -> bool:
+    """Whether Chromium's own sandbox is to be on."""
+    if settings.sandbox == "off":
+        return False
+    possible, reason = await asyncio.to_thread(sandbox_available)
+    if not possible and settings.sandbox == "on":
+        raise BrowserStartFailed(f"CALOTYPE_BROWSER__SANDBOX is on, but {reason}. To mend it: {sandbox_fix()}.")
+    if not possible:
+        _log.warning("sandbox_off", reason=reason, fix=sandbox_fix())
+    return possible

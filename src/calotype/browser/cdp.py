@@ -1,0 +1,217 @@
+"""One DevTools connection to one Chromium, over a pair of pipes.
+
+Messages are JSON ended by NUL (`--remote-debugging-pipe`), so no DevTools port exists that a page could reach. This
+module knows the framing, the pairing of calls and answers, sessions (flat mode) and how it ends; it knows no CDP
+domain. Events are dispatched synchronously, in the order they arrive: a handler only records and wakes.
+https://chromedevtools.github.io/devtools-protocol/
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+Params = dict[str, Any]
+Handler = Callable[[Params], None]
+
+_PIPE_BYTES = 2**20  # Linux's limit for ordinary users; pictures arrive in a dozen reads instead of hundreds
+
+
+class CdpError(Exception):
+    """Chromium answered a call with an error."""
+
+    def __init__(self, method: str, code: int, message: str) -> None:
+        super().__init__(f"{method}: {message} ({code})")
+        self.method = method
+        self.code = code
+        self.message = message
+
+
+class ConnectionLost(Exception):
+    """The session or the whole browser is gone; `str()` says which and how."""
+
+
+class Session:
+    """Calls to, and events of, one target; the connection's own `root` session is the browser's."""
+
+    def __init__(self, connection: Connection, session_id: str | None) -> None:
+        self._connection = connection
+        self._session_id = session_id
+        self._handlers: dict[str, list[Handler]] = defaultdict(list)
+        self._pending: dict[int, tuple[str, asyncio.Future[Params]]] = {}
+        self._lost: ConnectionLost | None = None
+        self._on_lost: Callable[[], None] | None = None
+
+    @property
+    def is_lost(self) -> bool:
+        return self._lost is not None
+
+    def when_lost(self, wake: Callable[[], None]) -> None:
+        """Call `wake()` once when the session ends."""
+        self._on_lost = wake
+
+    def on(self, event: str, handler: Handler) -> None:
+        """Call `handler(params)` for each `event`, e.g. `Page.loadEventFired`, until the session ends."""
+        self._handlers[event].append(handler)
+
+    def off(self, event: str, handler: Handler) -> None:
+        self._handlers[event].remove(handler)
+
+    def post(self, method: str, **params: Any) -> asyncio.Future[Params]:
+        """Send a call now and return the future of its result, so that several can be under way at once.
+
+        The future raises `CdpError` or `ConnectionLost`. Its exception counts as seen: a caller may drop it.
+        """
+        future: asyncio.Future[Params] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_mark_seen)
+        if self._lost:
+            future.set_exception(self._lost)
+            return future
+        call_id = self._connection.write(method, params, self._session_id, self)
+        self._pending[call_id] = (method, future)
+        return future
+
+    async def call(self, method: str, **params: Any) -> Params:
+        """Send a call and wait for its result.
+
+        Raises:
+            CdpError: Chromium refused it.
+            ConnectionLost: the target or the browser went away first.
+        """
+        return await self.post(method, **params)
+
+    def lose(self, reason: str) -> None:
+        """End the session: every call under way and every later one raises `ConnectionLost(reason)`."""
+        if self._lost:
+            return
+        self._lost = ConnectionLost(reason)
+        pending, self._pending = self._pending, {}
+        for _, future in pending.values():
+            if not future.done():
+                future.set_exception(self._lost)
+        if self._on_lost:
+            self._on_lost()
+
+    def detach(self) -> None:
+        """Forget the session after its target was closed; late messages for it are dropped."""
+        self.lose("the page was closed")
+        self._handlers.clear()
+        self._connection.forget(self._session_id)
+
+    def resolve(self, call_id: int, message: Params) -> None:
+        method, future = self._pending.pop(call_id, (None, None))
+        if future is None or method is None or future.done():
+            return
+        if (error := message.get("error")) is not None:
+            future.set_exception(CdpError(method, error.get("code", 0), error.get("message", "")))
+        else:
+            future.set_result(message.get("result", {}))
+
+    def dispatch(self, event: str, params: Params) -> None:
+        for handler in tuple(self._handlers.get(event, ())):
+            handler(params)
+
+
+class Connection:
+    """Owns both pipe ends. `closed` is set once the browser's end is gone, however that came about."""
+
+    def __init__(self) -> None:
+        self.root = Session(self, None)
+        self.closed = asyncio.Event()
+        self._sessions: dict[str | None, Session] = {None: self.root}
+        self._callers: dict[int, Session] = {}
+        self.root.on("Target.detachedFromTarget", self._on_detached)
+        self._last_id = 0
+        self._chunks: list[bytes] = []
+        self._writer: asyncio.WriteTransport | None = None
+        self._reader: asyncio.ReadTransport | None = None
+
+    async def open(self, read_fd: int, write_fd: int) -> None:
+        """Take over the two file descriptors, both ours to close from now on."""
+        for fd in (read_fd, write_fd):
+            try:
+                fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+            except (AttributeError, OSError):  # not Linux, or the user's pipe quota is used up: only slower
+                break
+        loop = asyncio.get_running_loop()
+        self._reader, _ = await loop.connect_read_pipe(lambda: _PipeReader(self), os.fdopen(read_fd, "rb", 0))
+        self._writer, _ = await loop.connect_write_pipe(asyncio.BaseProtocol, os.fdopen(write_fd, "wb", 0))
+
+    def session(self, session_id: str) -> Session:
+        """The session that `Target.attachToTarget` with `flatten` has just opened."""
+        return self._sessions.setdefault(session_id, Session(self, session_id))
+
+    def forget(self, session_id: str | None) -> None:
+        self._sessions.pop(session_id, None)
+
+    def write(self, method: str, params: Params, session_id: str | None, session: Session) -> int:
+        self._last_id += 1
+        message: Params = {"id": self._last_id, "method": method, "params": params}
+        if session_id:
+            message["sessionId"] = session_id
+        if self._writer is not None and not self._writer.is_closing():
+            self._callers[self._last_id] = session
+            self._writer.write(to_json(message) + b"\0")
+        return self._last_id
+
+    def feed(self, data: bytes) -> None:
+        """Take what the pipe brought: any number of whole messages and parts of them."""
+        *ended, rest = data.split(b"\0")
+        for part in ended:
+            if self._chunks:
+                self._chunks.append(part)
+                part = b"".join(self._chunks)
+                self._chunks = []
+            self._receive(from_json(part))
+        if rest:
+            self._chunks.append(rest)
+
+    def close(self) -> None:
+        """Close both ends; pending calls raise `ConnectionLost`. Chromium exits when its end of the pipe closes."""
+        for transport in (self._reader, self._writer):
+            if transport is not None:
+                transport.close()
+        self.lose("the browser was closed")
+
+    def lose(self, reason: str) -> None:
+        self._callers.clear()
+        for session in tuple(self._sessions.values()):
+            session.lose(reason)
+        self.closed.set()
+
+    def _on_detached(self, event: Params) -> None:
+        session = self._sessions.get(event.get("sessionId"))
+        if session is not None:
+            session.lose("the page closed itself")
+
+    def _receive(self, message: Params) -> None:
+        if (call_id := message.get("id")) is not None:
+            session = self._callers.pop(call_id, None)
+            if session is not None:
+                session.resolve(call_id, message)
+            return
+        session = self._sessions.get(message.get("sessionId"))
+        if session is not None:
+            session.dispatch(message["method"], message.get("params", {}))
+
+
+class _PipeReader(asyncio.Protocol):
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+
+    def data_received(self, data: bytes) -> None:
+        self._connection.feed(data)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._connection.lose("the browser is gone")
+
+
+def _mark_seen(future: asyncio.Future[Params]) -> None:
+    if not future.cancelled():
+        future.exception()

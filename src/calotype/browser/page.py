@@ -1,0 +1,103 @@
+"""One page for one capture: a browser context of its own, its target, its way out.
+
+Opened before it is needed when the browser is idle (see `pool`), used once, then disposed with everything the page
+left: cookies, storage, cache, workers, connections.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any, Protocol
+
+from calotype.browser.cdp import CdpError, Connection, ConnectionLost, Session
+
+_BLANK_SIZE_PX = (1280, 720)  # the contract's default viewport; another one is set before navigating
+_DISPOSE_TIMEOUT_S = 5.0
+
+
+class Channel(Protocol):
+    """The egress channel as the browser sees it; `guard.channel.Channel` is the real one."""
+
+    @property
+    def server(self) -> str: ...
+
+    async def close(self) -> None: ...
+
+
+OpenChannel = Callable[[], Awaitable[Channel]]
+
+
+class Page:
+    """The open page. `session` is its DevTools session; after a crash every call raises `ConnectionLost`."""
+
+    def __init__(
+        self, connection: Connection, session: Session, *, context_id: str, target_id: str, channel: Channel
+    ) -> None:
+        self.session = session
+        self.target_id = target_id
+        self.main_frame_id = target_id  # the same id by definition (CDP, Target.TargetID)
+        self.context_id = context_id
+        self.channel = channel
+        self._connection = connection
+        session.on("Inspector.targetCrashed", lambda _: session.lose("the page crashed"))
+        session.on("Page.javascriptDialogOpening", self._dismiss_dialog)
+
+    @classmethod
+    async def open(cls, connection: Connection, open_channel: OpenChannel) -> Page:
+        """Create context, target and session; the page shows about:blank at the default viewport.
+
+        Raises:
+            CdpError, ConnectionLost: the browser refused or is gone; nothing of the page is left.
+        """
+        channel = await open_channel()
+        context_id = ""
+        try:
+            root = connection.root
+            # Without a proxy of its own a context has none: the browser-wide one is a black hole.
+            created = await root.call(
+                "Target.createBrowserContext", proxyServer=channel.server, proxyBypassList="<-loopback>"
+            )
+            context_id = created["browserContextId"]
+            root.post("Browser.setDownloadBehavior", behavior="deny", browserContextId=context_id)
+            width, height = _BLANK_SIZE_PX
+            target = await root.call(
+                "Target.createTarget", url="about:blank", browserContextId=context_id, width=width, height=height
+            )
+            attached = await root.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+            session = connection.session(attached["sessionId"])
+            page = cls(connection, session, context_id=context_id, target_id=target["targetId"], channel=channel)
+            session.post("Page.enable")
+            session.post("Page.setLifecycleEventsEnabled", enabled=True)
+            await session.call("Network.enable")
+        except BaseException:
+            if context_id:
+                connection.root.post("Target.disposeBrowserContext", browserContextId=context_id)
+            await channel.close()
+            raise
+        return page
+
+    @property
+    def is_lost(self) -> bool:
+        return self.session.is_lost
+
+    async def grant(self, *permissions: str) -> None:
+        """Grant permissions (CDP, Browser.PermissionType) to every origin of this page; all others stay denied."""
+        await self._connection.root.call(
+            "Browser.grantPermissions", permissions=list(permissions), browserContextId=self.context_id
+        )
+
+    async def close(self) -> None:
+        """Dispose of the context, which ends its renderer even in a busy loop, then close the channel."""
+        try:
+            async with asyncio.timeout(_DISPOSE_TIMEOUT_S):
+                await self._connection.root.call("Target.disposeBrowserContext", browserContextId=self.context_id)
+        except (TimeoutError, CdpError, ConnectionLost):
+            pass  # the browser is gone or wedged: the pool's probe replaces it
+        finally:
+            self.session.detach()
+            await self.channel.close()
+
+    def _dismiss_dialog(self, params: dict[str, Any]) -> None:
+        # An open alert() blocks the screenshot for ever. `beforeunload` is accepted, so that navigation goes on.
+        self.session.post("Page.handleJavaScriptDialog", accept=params.get("type") == "beforeunload")

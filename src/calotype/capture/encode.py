@@ -1,0 +1,90 @@
+"""Resizing, and the formats Chromium does not write. Runs in a thread: Pillow works without the interpreter's lock."""
+
+from __future__ import annotations
+
+import io
+
+from PIL import Image
+
+from calotype.capture.shoot import Shot
+from calotype.errors import ResultTooLarge
+from calotype.request import CaptureRequest, Resize
+
+# Pillow's own bomb check is for strangers' files; ours come from our Chromium and were measured before.
+Image.MAX_IMAGE_PIXELS = None
+
+CONTENT_TYPES = {
+    "jpeg": "image/jpeg",
+    "png": "image/png",
+    "webp": "image/webp",
+    "avif": "image/avif",
+    "pdf": "application/pdf",
+}
+_WEBP_MAX_SIDE_PX = 16_383
+
+
+def encode(shot: Shot, request: CaptureRequest) -> Shot:
+    """Bring the shot to the requested size and format; unchanged where Chromium has made it so already.
+
+    Raises:
+        ResultTooLarge: the format can't hold it.
+    """
+    if request.resize is None and shot.format == request.format:
+        return shot
+    with Image.open(io.BytesIO(shot.data), formats=["PNG"]) as image:
+        resized = resize(image, request.resize) if request.resize else image
+        return Shot(_write(resized, request), request.format, *resized.size)
+
+
+def resize(image: Image.Image, wanted: Resize) -> Image.Image:
+    """Fit the picture as CSS `object-fit` does; `cover` keeps the top, where a page begins.
+
+    A side not given follows from the other. Never enlarges unless told to.
+    """
+    box_width, box_height = _box(image.size, wanted)
+    if wanted.fit == "fill":
+        width, height = box_width, box_height
+        if not wanted.enlarge:
+            width, height = min(width, image.width), min(height, image.height)
+        return _scaled(image, (width, height))
+    ratios = (box_width / image.width, box_height / image.height)
+    ratio = max(ratios) if wanted.fit == "cover" else min(ratios)
+    if ratio > 1 and not wanted.enlarge:
+        ratio = 1.0
+    scaled = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
+    result = image if scaled == image.size else _scaled(image, scaled)
+    if wanted.fit == "cover":
+        width, height = min(box_width, result.width), min(box_height, result.height)
+        left = (result.width - width) // 2
+        result = result.crop((left, 0, left + width, height))
+    return result
+
+
+def _scaled(image: Image.Image, size: tuple[int, int]) -> Image.Image:
+    return image.resize(size, Image.Resampling.LANCZOS)  # pyright: ignore[reportUnknownMemberType] - Pillow's stub
+
+
+def _box(size: tuple[int, int], wanted: Resize) -> tuple[int, int]:
+    width, height = size
+    if wanted.width is None:
+        assert wanted.height is not None  # noqa: S101 - the request model demands one of them
+        return max(1, round(width * wanted.height / height)), wanted.height
+    if wanted.height is None:
+        return wanted.width, max(1, round(height * wanted.width / width))
+    return wanted.width, wanted.height
+
+
+def _write(image: Image.Image, request: CaptureRequest) -> bytes:
+    if request.format == "webp" and max(image.size) > _WEBP_MAX_SIDE_PX:
+        raise ResultTooLarge(f"webp holds {_WEBP_MAX_SIDE_PX} pixels a side. Use png, or a smaller resize.")
+    if not request.transparent and image.mode == "RGBA":
+        image = image.convert("RGB")
+    out = io.BytesIO()
+    match request.format:
+        case "png":
+            image.save(out, "PNG", compress_level=6)
+        case "avif":
+            image.save(out, "AVIF", quality=request.effective_quality, speed=8)
+        case format_:
+            image.save(out, format_.upper(), quality=request.effective_quality)
+    return out.getvalue()

@@ -1,0 +1,108 @@
+"""Bring the page to its document and say plainly why when it can't be brought there.
+
+The verdict on a page that failed comes from the egress channel's own record of the main document's request. The page's
+status and headers prove nothing: a site can forge them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from calotype.browser.page import Page
+from calotype.capture.activity import PageActivity
+from calotype.capture.deadline import Deadline
+from calotype.errors import BlockedTarget, CalotypeError, InvalidUrl, TargetStatus, TargetUnreachable, UnresolvableHost
+from calotype.request import CaptureRequest
+
+_EVENTS = {"domcontentloaded": "DOMContentLoaded", "load": "load", "networkidle": "networkIdle", "settled": "load"}
+# The site answered with an error status and no body: Chromium shows a page of its own, and calls it a failure.
+_EMPTY_ERROR_PAGE = "net::ERR_HTTP_RESPONSE_CODE_FAILURE"
+_PROXY_FAILURE_STATUS = 502  # what our proxy answers for plain http when there is no connection
+
+
+class Verdict(Protocol):
+    """What the egress channel recorded of a request; `guard.channel.Verdict` is the real one."""
+
+    @property
+    def kind(self) -> str: ...
+
+
+async def navigate(page: Page, url: str, request: CaptureRequest, activity: PageActivity, deadline: Deadline) -> None:
+    """Go to the URL and wait for the event that `render.wait_until` names, of whatever document is shown by then.
+
+    Raises:
+        BlockedTarget, UnresolvableHost, TargetUnreachable, InvalidUrl: there is no document.
+        TargetStatus: the document's status is in `fail_on_status`.
+        DeadlineReached
+    """
+    async with deadline.waiting_for("the page's server to answer"):
+        answer = await page.session.call("Page.navigate", url=url)
+    if answer.get("isDownload"):
+        raise TargetUnreachable("The URL is a file to download, not a page.")
+    if (error := answer.get("errorText")) and error != _EMPTY_ERROR_PAGE:
+        raise _failure(page, activity, error)
+    event = _EVENTS[request.render.wait_until]
+    async with deadline.waiting_for(f"the page's {event} event"):
+        await activity.until(lambda: activity.has_fired(event))
+    check_document(page, request, activity)
+
+
+def check_document(page: Page, request: CaptureRequest, activity: PageActivity) -> None:
+    """Refuse to shoot Chromium's error page or our proxy's, also when a redirect by script led there later.
+
+    Raises as `navigate`.
+    """
+    document = activity.document
+    if activity.unreachable_url is not None and not (document and document.error in (None, _EMPTY_ERROR_PAGE)):
+        raise _failure(page, activity, document.error if document else None)
+    if document is None:
+        return
+    if document.status == _PROXY_FAILURE_STATUS and (verdict := _verdict(page, document.url)):
+        raise _error_of(verdict, None)
+    if document.status is not None and _matches_status(document.status, request.fail_on_status):
+        raise TargetStatus(
+            f"The page answered with status {document.status}.",
+            details=[{"field": "fail_on_status", "message": "The page's status is listed.", "status": document.status}],
+        )
+
+
+def _failure(page: Page, activity: PageActivity, error: str | None) -> CalotypeError:
+    document = activity.last_document
+    url = activity.unreachable_url or (document.url if document else "")
+    return _error_of(_verdict(page, url) if url else None, error or (document.error if document else None))
+
+
+def _verdict(page: Page, url: str) -> Verdict | None:
+    channel: Any = page.channel
+    return channel.verdict_for(url)
+
+
+def _error_of(verdict: Verdict | None, net_error: str | None) -> CalotypeError:
+    match verdict.kind if verdict else None:
+        case "blocked":
+            return BlockedTarget("The page is, or leads to, an address that this server does not visit.")
+        case "unresolvable":
+            return UnresolvableHost("The page's host name has no address. Check its spelling.")
+        case "limit":
+            return TargetUnreachable("The page sent more than this server accepts for one capture.")
+        case "unreachable":
+            return TargetUnreachable("The page's server refused the connection or did not answer.")
+        case _:
+            return _error_of_net_error(net_error or "net::ERR_FAILED")
+
+
+def _error_of_net_error(net_error: str) -> CalotypeError:
+    name = net_error.removeprefix("net::")
+    if name in ("ERR_INVALID_URL", "ERR_DISALLOWED_URL_SCHEME", "ERR_UNKNOWN_URL_SCHEME", "ERR_UNSAFE_PORT"):
+        return InvalidUrl(f"Browsers do not open this URL ({name}).")
+    if name == "ERR_ABORTED":
+        return TargetUnreachable("The page's server answered without a page (no content, or a download).")
+    if name.startswith(("ERR_CERT_", "ERR_SSL_")):
+        return TargetUnreachable(f"The TLS connection to the page's server failed ({name}).")
+    if name == "ERR_TOO_MANY_REDIRECTS":
+        return TargetUnreachable("The page redirects without end.")
+    return TargetUnreachable(f"The page's server can't be reached ({name}).")
+
+
+def _matches_status(status: int, patterns: tuple[str | int, ...]) -> bool:
+    return any(str(pattern).lower() in (str(status), f"{status // 100}xx") for pattern in patterns)

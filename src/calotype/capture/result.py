@@ -1,0 +1,52 @@
+"""What a capture gives back: the picture and the `meta` of the contract, section 4.
+
+The HTTP answer, a job's stored result and the CLI's `--json` are all this model; nothing re-shapes it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Timings(BaseModel):
+    """Milliseconds of each step, measured; a step that did not run is 0."""
+
+    queue_ms: int = Field(default=0, description="Waiting for a free browser page.")
+    navigate_ms: int = Field(default=0, description="From the navigation to the event that `wait_until` names.")
+    settle_ms: int = Field(default=0, description="From there until the page was ready to be shot.")
+    actions_ms: int = Field(default=0, description="Running `actions`.")
+    capture_ms: int = Field(default=0, description="The shot itself, Chromium's own encoding included.")
+    encode_ms: int = Field(default=0, description="Resizing and encoding on this server.")
+
+
+class CaptureMeta(BaseModel):
+    """Facts about a picture. `width` and `height` are its pixels (for a PDF: the first page, in CSS pixels)."""
+
+    model_config = ConfigDict(extra="allow")
+
+    request_id: str
+    elapsed_ms: int = Field(description="From accepting the request to having the picture, in milliseconds.")
+    url: str | None = Field(description="The URL asked for, normalised; null for `html`.")
+    final_url: str | None = Field(description="Where redirects and scripts led.")
+    status_code: int | None = Field(description="HTTP status of the page itself.")
+    title: str
+    width: int
+    height: int
+    bytes: int
+    cached: bool = False
+    partial: bool = Field(default=False, description="The timeout came first: the picture shows what was there.")
+    partial_reason: str | None = Field(default=None, description="Which wait did not end.")
+    warnings: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    timings: Timings = Field(default_factory=Timings)
+
+
+@dataclass(frozen=True, slots=True)
+class CaptureResult:
+    """An encoded picture of type `content_type`, and its facts."""
+
+    image: bytes
+    content_type: str
+    meta: CaptureMeta

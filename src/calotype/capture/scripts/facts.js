@@ -1,0 +1,2 @@
+// What `meta` says of the page.
+() => ({ title: document.title, url: location.href })

@@ -1,0 +1,115 @@
+"""Where the picture is cut and how Chromium makes it.
+
+Sizes in CSS pixels unless named otherwise; a picture has `scale` device pixels for each.
+"""
+
+from __future__ import annotations
+
+import base64
+import math
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from calotype.browser.cdp import CdpError
+from calotype.browser.page import Page
+from calotype.capture.settle import Area
+from calotype.errors import InternalError, InvalidRequest, ResultTooLarge
+from calotype.request import CaptureRequest
+
+# Beyond these Chromium's encoders answer with no data and no error (measured, Chromium 156).
+_MAX_SIDE_PX = {"jpeg": 65_500, "png": 65_535, "webp": 16_383, "avif": 65_535}
+_A4_INCHES = (210 / 25.4, 297 / 25.4)
+_POINTS_PER_CSS_PX = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What Chromium gave: an encoded picture of `format` ("png" where this server encodes the final one)."""
+
+    data: bytes
+    format: str
+    width_px: int
+    height_px: int
+
+
+def enclosing(area: Area) -> Area:
+    """The smallest rectangle on whole pixels around `area`: a cut between pixels would blur the picture."""
+    x, y = math.floor(area.x), math.floor(area.y)
+    return Area(x, y, math.ceil(area.x + area.width) - x, math.ceil(area.y + area.height) - y)
+
+
+async def document_size(page: Page) -> tuple[int, int]:
+    """Width and height of the whole document."""
+    metrics = await page.session.call("Page.getLayoutMetrics")
+    size = metrics["cssContentSize"]
+    return math.ceil(size["width"]), math.ceil(size["height"])
+
+
+async def shoot(page: Page, request: CaptureRequest, area: Area | None, *, max_pixels: int) -> Shot:
+    """Take the picture of `area`, or of the viewport.
+
+    Raises:
+        ResultTooLarge: the format, or this server, can't hold it.
+        ConnectionLost: the page is gone.
+    """
+    scale = request.viewport.scale
+    size = (area.width, area.height) if area else request.viewport.size
+    width_px, height_px = (max(1, math.floor(side * scale + 1e-6)) for side in size)
+    encoded_here = request.format == "avif" or request.resize is not None
+    _check_size(width_px, height_px, "png" if encoded_here else request.format, max_pixels)
+    params: dict[str, Any] = {"format": "png" if encoded_here else request.format}
+    if params["format"] == "png":
+        params["optimizeForSpeed"] = True
+    else:
+        params["quality"] = request.effective_quality
+    if area is not None:
+        params |= {"clip": {**area.as_dict(), "scale": 1}, "captureBeyondViewport": True}
+    answer = await page.session.call("Page.captureScreenshot", **params)
+    data = base64.b64decode(answer["data"])
+    if not data:
+        raise ResultTooLarge(f"Chromium can't make a {request.format} of {width_px}x{height_px} pixels. {_WAY_OUT}")
+    return Shot(data, params["format"], width_px, height_px)
+
+
+_WAY_OUT = "Use png, a lower viewport.scale, max_height, or clip."
+
+
+def _check_size(width_px: int, height_px: int, format_: str, max_pixels: int) -> None:
+    limit = _MAX_SIDE_PX[format_]
+    if max(width_px, height_px) > limit:
+        raise ResultTooLarge(
+            f"The picture would be {width_px}x{height_px} pixels; {format_} holds {limit} a side. {_WAY_OUT}"
+        )
+    if width_px * height_px > max_pixels:
+        raise ResultTooLarge(
+            f"The picture would be {width_px}x{height_px} pixels; this server makes {max_pixels} at most. {_WAY_OUT}"
+        )
+
+
+async def print_pdf(page: Page) -> Shot:
+    """The document as a PDF, A4 unless its CSS says otherwise. `Shot` has the first page's size in CSS pixels."""
+    width, height = _A4_INCHES
+    try:
+        answer = await page.session.call(
+            "Page.printToPDF", printBackground=True, preferCSSPageSize=True, paperWidth=width, paperHeight=height
+        )
+    except CdpError as error:
+        raise InternalError from error
+    data = base64.b64decode(answer["data"])
+    return Shot(data, "pdf", *_first_page_size_px(data))
+
+
+def _first_page_size_px(pdf: bytes) -> tuple[int, int]:
+    box = re.search(rb"/MediaBox\s*\[\s*0\s+0\s+([\d.]+)\s+([\d.]+)", pdf)
+    points = (float(box[1]), float(box[2])) if box else tuple(inches * 72 for inches in _A4_INCHES)
+    return round(points[0] / _POINTS_PER_CSS_PX), round(points[1] / _POINTS_PER_CSS_PX)
+
+
+def clip_outside(area: Area, document: tuple[int, int]) -> InvalidRequest | None:
+    """The error for a clip that shows nothing of the document."""
+    width, height = document
+    if area.x < width and area.y < height:
+        return None
+    message = f"The clip lies outside of the document, which is {width}x{height}."
+    return InvalidRequest(message, details=[{"field": "clip", "message": message}])

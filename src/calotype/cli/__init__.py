@@ -1,0 +1,93 @@
+"""The `calotype` command. Each subcommand is a module of its own, imported when it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import click
+from pydantic import ValidationError
+
+from calotype import __version__
+from calotype.errors import CalotypeError
+from calotype.settings import Settings, load_settings
+
+_SUBCOMMANDS = {
+    "capture": "Make a picture of one page, without a server.",
+    "doctor": "Say what this machine lacks, and the settings in effect.",
+    "keys": "Make, list and revoke API keys.",
+    "serve": "Serve the HTTP API.",
+}
+_BAD_SETTINGS_STATUS = 2
+
+
+class _Lazy(click.Group):
+    """Subcommands by name; `--help` of the group imports none of them."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted(_SUBCOMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _SUBCOMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"calotype.cli.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(_SUBCOMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a subcommand; an error of the table is one line and status 1."""
+        try:
+            return super().invoke(ctx)
+        except CalotypeError as error:
+            raise click.ClickException(_in_words(error)) from error
+
+
+@click.group(cls=_Lazy)
+@click.version_option(__version__, prog_name="calotype")
+@click.option(
+    "--config",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file with settings; the environment wins over it.",
+)
+@click.pass_context
+def main(context: click.Context, config: Path | None) -> None:
+    """A website-screenshot API that anyone can run."""
+    # A subcommand loads the settings itself: its options go on top of them.
+    context.obj = partial(_load, config)
+
+
+def _load(config: Path | None, **overrides: Any) -> Settings:
+    try:
+        return load_settings(config, **overrides)
+    except (ValidationError, ValueError, OSError) as error:
+        for line in _setting_errors(error):
+            click.echo(f"Error: {line}", err=True)
+        raise click.exceptions.Exit(_BAD_SETTINGS_STATUS) from error
+
+
+def _setting_errors(error: Exception) -> list[str]:
+    if not isinstance(error, ValidationError):
+        return [f"The settings can't be read: {error}"]
+    return [f"{_variable(each['loc'])}: {each['msg']}" for each in error.errors(include_url=False, include_input=False)]
+
+
+def _variable(loc: tuple[int | str, ...]) -> str:
+    """The environment's name for a place in the tree; of a list's entry, the list's and its number."""
+    names = [str(part).upper() for part in loc if isinstance(part, str)]
+    numbers = "".join(f"[{part}]" for part in loc if isinstance(part, int))
+    return f"CALOTYPE_{'__'.join(names)}{numbers}" if names else "CALOTYPE_…"
+
+
+def _in_words(error: CalotypeError) -> str:
+    details = [str(detail["message"]) for detail in error.details if detail.get("message") not in (None, error.message)]
+    return "\n".join([error.message, *(f"  {message}" for message in details)])
+
+
+LoadSettings = Callable[..., Settings]
+"""What subcommands get as `click.pass_obj`: the settings, with overrides from the command line."""

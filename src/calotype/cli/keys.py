@@ -1,0 +1,128 @@
+"""`calotype keys`: who may use the server. Works on the database directly, beside a running server or without one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, TypeVar
+
+import click
+
+from calotype.accounts.keys import KeyInfo, KeyRing
+from calotype.accounts.opening import open_accounts
+from calotype.guard.allow import AllowList
+from calotype.settings import BUILT_IN_PLANS, Settings
+
+_T = TypeVar("_T")
+_AGE = re.compile(r"(\d{1,6})([mhd])")
+_AGE_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
+_COLUMNS = ("ID", "PLAN", "STATE", "CREATED", "EXPIRES", "NAME")
+
+
+class _Expiry(click.ParamType[datetime]):
+    """`30m`, `12h`, `90d` from now, or a date or time in ISO 8601, UTC without a zone."""
+
+    name = "expiry"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        now = datetime.now(UTC)
+        if match := _AGE.fullmatch(str(value)):
+            return now + timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})
+        try:
+            moment = datetime.fromisoformat(str(value))
+        except ValueError:
+            self.fail(f"{value!r} is neither an age such as 30m, 12h or 90d nor a date such as 2027-01-31.", param, ctx)
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        if moment <= now:
+            self.fail(f"{value!r} lies in the past.", param, ctx)
+        return moment
+
+
+@click.group(short_help="Make, list and revoke API keys.")
+def keys() -> None:
+    """Make, list and revoke API keys."""
+
+
+@keys.command()
+@click.option("--plan", required=True, help="Plan of the key: free, unlimited, or one of CALOTYPE_PLANS.")
+@click.option("--name", help="Whom or what the key is for.")
+@click.option("--expires", type=_Expiry(), metavar="WHEN", help="30m, 12h, 90d, or a date. Unset: never.")
+@click.option(
+    "--allow", multiple=True, metavar="TARGET", help="Network, host or host:port it may visit although private."
+)
+@click.pass_obj
+def create(
+    load: Callable[..., Settings], plan: str, name: str | None, expires: datetime | None, allow: tuple[str, ...]
+) -> None:
+    """Make a key and print it, alone, on standard output. It is shown this once."""
+    settings = load()
+    if settings.plan(plan) is None:
+        known = ", ".join(each.name for each in (*BUILT_IN_PLANS, *settings.plans))
+        raise click.BadParameter(f"there is no plan {plan!r}; there are {known}.", param_hint="--plan")
+    _check_allow(allow)
+    new = _run(settings, lambda ring: ring.create(plan, name=name, expires_at=expires, allow=allow))
+    click.echo(new.text)
+    click.echo(f"Key {new.key_id} on the plan {plan}. It is not shown again.", err=True)
+
+
+@keys.command(name="list")
+@click.option("--json", "as_json", is_flag=True, help="Print a JSON list.")
+@click.pass_obj
+def list_(load: Callable[..., Settings], as_json: bool) -> None:
+    """List every key ever made, without its secret."""
+    infos = _run(load(), lambda ring: ring.list())
+    now = datetime.now(UTC)
+    if as_json:
+        click.echo(json.dumps([_as_json(info, now) for info in infos], indent=2))
+        return
+    rows = [_COLUMNS, *(_row(info, now) for info in infos)]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
+    for row in rows:
+        click.echo("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip())
+
+
+@keys.command()
+@click.argument("key_id", metavar="ID")
+@click.pass_obj
+def revoke(load: Callable[..., Settings], key_id: str) -> None:
+    """End a key. Running servers refuse it within 5 seconds."""
+    if not _run(load(), lambda ring: ring.revoke(key_id)):
+        raise click.ClickException(f"There is no key {key_id!r}; `calotype keys list` shows them.")
+    click.echo(f"Key {key_id} is revoked.", err=True)
+
+
+def _check_allow(entries: tuple[str, ...]) -> None:
+    try:
+        AllowList.parse(entries, setting="--allow")
+    except ValueError as error:
+        raise click.ClickException(str(error)) from error
+
+
+def _run(settings: Settings, work: Callable[[KeyRing], Awaitable[_T]]) -> _T:
+    async def with_keys() -> _T:
+        async with open_accounts(settings) as (_, ring):
+            return await work(ring)
+
+    return asyncio.run(with_keys())
+
+
+def _row(info: KeyInfo, now: datetime) -> tuple[str, ...]:
+    expires = info.expires_at.strftime("%Y-%m-%d %H:%M") if info.expires_at else "never"
+    created = info.created_at.strftime("%Y-%m-%d %H:%M")
+    return (info.key_id, info.plan, info.state(now), created, expires, info.name or "")
+
+
+def _as_json(info: KeyInfo, now: datetime) -> dict[str, Any]:
+    return {
+        "id": info.key_id,
+        "name": info.name,
+        "plan": info.plan,
+        "state": info.state(now),
+        "allow": list(info.allow),
+        "created_at": info.created_at.isoformat(),
+        "expires_at": info.expires_at.isoformat() if info.expires_at else None,
+        "revoked_at": info.revoked_at.isoformat() if info.revoked_at else None,
+    }

@@ -1,0 +1,225 @@
+"""One TCP connection as a coroutine sees it: read what has come, write, wait while the peer is slow.
+
+Thinner than asyncio's streams, because every byte of every page passes here: what arrived is handed over as it arrived,
+not copied through a buffer. Both directions hold about `HIGH_WATER_BYTES` at most. One reader and one writer at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable
+from typing import cast
+
+HIGH_WATER_BYTES = 256 * 1024
+_HEAD_END = re.compile(rb"\r?\n\r?\n")
+_LONGEST_HEAD_END = 4
+
+
+class WireLost(Exception):
+    """The connection was reset, cut or closed where more was due."""
+
+
+class HeadTooLarge(Exception):
+    """No end of the head within `HIGH_WATER_BYTES`."""
+
+
+class Wire(asyncio.Protocol):
+    """The connection. After `close()` or `abort()`, `await wait_lost()` before forgetting it."""
+
+    def __init__(
+        self,
+        *,
+        on_made: Callable[[Wire], None] | None = None,
+        on_bytes: Callable[[int], bool] | None = None,
+    ) -> None:
+        """
+        Args:
+            on_made: called once there is a connection.
+            on_bytes: told the number of bytes received; the connection is cut when it says False.
+        """
+        self._on_made = on_made
+        self._on_bytes = on_bytes
+        self._transport: asyncio.Transport | None = None
+        self._pending = b""
+        self._has_ended = False  # the peer has said that it will send no more
+        self._is_lost = False  # reset, or cut by us
+        self._reading_paused = False
+        self._reader: asyncio.Future[None] | None = None
+        self._writer: asyncio.Future[None] | None = None
+        self._is_full = False
+        self._lost = asyncio.get_running_loop().create_future()
+        self.on_ended: Callable[[], None] | None = None
+        """Called when the peer has closed or reset its side, at once."""
+        self.on_lost: Callable[[Wire], None] | None = None
+        """Called when the connection is gone."""
+
+    @property
+    def is_usable(self) -> bool:
+        """Whether nothing has come that nobody asked for, not even the end."""
+        return not (self._pending or self._has_ended or self._is_lost)
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether the peer has closed or reset its side."""
+        return self._has_ended or self._is_lost
+
+    @property
+    def peer_host(self) -> str:
+        """The peer's IP address; "" if unknown."""
+        peer: tuple[str, int] | None = self._transport.get_extra_info("peername") if self._transport else None
+        return peer[0] if peer else ""
+
+    async def read(self) -> bytes:
+        """Return what has come, at least a byte; b"" at the end.
+
+        Raises:
+            WireLost: the connection broke off.
+        """
+        while not self._pending:
+            if self._has_ended:
+                return b""
+            if self._is_lost:
+                raise WireLost
+            await self._more()
+        return self._take()
+
+    async def read_head(self) -> bytes:
+        """Return the next head with the empty line that ends it; b"" at the end of the stream, if between messages.
+
+        Raises:
+            HeadTooLarge, WireLost
+        """
+        searched = 0
+        while True:
+            if found := _HEAD_END.search(self._pending, max(0, searched - _LONGEST_HEAD_END)):
+                head, rest = self._pending[: found.end()], self._pending[found.end() :]
+                self._pending = rest
+                self._resume()
+                return head
+            searched = len(self._pending)
+            if searched >= HIGH_WATER_BYTES:
+                raise HeadTooLarge
+            if self._has_ended and not self._pending:
+                return b""
+            if self._has_ended or self._is_lost:
+                raise WireLost
+            await self._more()
+
+    def unread(self, data: bytes) -> None:
+        """Put back what was read too far."""
+        self._pending = data + self._pending
+
+    def write(self, data: bytes) -> None:
+        if self._transport is not None and not self._is_lost:
+            self._transport.write(data)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether `drain()` would wait."""
+        return self._is_full
+
+    async def drain(self) -> None:
+        """Wait until the peer has taken most of what was written.
+
+        Raises:
+            WireLost
+        """
+        while self._is_full and not self._is_lost:
+            self._writer = asyncio.get_running_loop().create_future()
+            await self._writer
+        if self._is_lost:
+            raise WireLost
+
+    def write_eof(self) -> None:
+        """Tell the peer that no more will come; it may still send."""
+        if self._transport is not None and not self._is_lost and self._transport.can_write_eof():
+            self._transport.write_eof()
+
+    def close(self) -> None:
+        """Close after what was written is sent."""
+        if self._transport is not None:
+            self._transport.close()
+
+    def abort(self) -> None:
+        """Close now."""
+        self._is_lost = True
+        self._pending = b""
+        if self._transport is not None:
+            self._transport.abort()
+
+    async def wait_lost(self) -> None:
+        """Wait until the connection is gone; at once if it was never made."""
+        if self._transport is not None:
+            await asyncio.shield(self._lost)
+
+    # --- what the event loop calls -------------------------------------------------------------------------------
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        if self._on_made is not None:
+            self._on_made(self)
+
+    def data_received(self, data: bytes) -> None:
+        if self._is_lost:
+            return
+        if self._on_bytes is not None and not self._on_bytes(len(data)):
+            self.abort()
+            return
+        self._pending = self._pending + data if self._pending else data
+        if len(self._pending) >= HIGH_WATER_BYTES and not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+        _wake(self._reader)
+
+    def eof_received(self) -> bool:
+        self._has_ended = True
+        self._wake_all()
+        return True  # a half-closed connection still carries the other direction
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._is_lost = True
+        self._wake_all()
+        if not self._lost.done():
+            self._lost.set_result(None)
+        if self.on_lost is not None:
+            self.on_lost(self)
+
+    def pause_writing(self) -> None:
+        self._is_full = True
+
+    def resume_writing(self) -> None:
+        self._is_full = False
+        _wake(self._writer)
+
+    # --------------------------------------------------------------------------------------------------------------
+
+    def _wake_all(self) -> None:
+        _wake(self._reader)
+        _wake(self._writer)
+        if self.on_ended is not None:
+            self.on_ended()
+
+    async def _more(self) -> None:
+        self._reader = asyncio.get_running_loop().create_future()
+        try:
+            await self._reader
+        finally:
+            self._reader = None
+
+    def _take(self) -> bytes:
+        data, self._pending = self._pending, b""
+        self._resume()
+        return data
+
+    def _resume(self) -> None:
+        is_due = self._reading_paused and len(self._pending) < HIGH_WATER_BYTES
+        if is_due and self._transport is not None and not self._is_lost:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+
+def _wake(waiter: asyncio.Future[None] | None) -> None:
+    if waiter is not None and not waiter.done():
+        waiter.set_result(None)

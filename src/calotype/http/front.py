@@ -1,0 +1,102 @@
+"""The outermost layer around every request: its id, its log line, and the headers that every answer carries.
+
+Also the last resort: whatever a handler did not turn into an answer is turned into one here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import structlog
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from calotype.errors import ERRORS, ShuttingDown
+from calotype.http.envelope import CLIENT_GONE_STATUS, crash_response, error_response
+from calotype.http.record import RequestRecord, open_record
+
+_log = structlog.get_logger(__name__)
+
+_PATH_MAX_CHARS = 256
+_PROBES = frozenset({"/healthz", "/readyz"})
+
+
+class Front:
+    """ASGI middleware; the first to see a request and the last to see its answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        record = open_record(scope)
+        structlog.contextvars.clear_contextvars()
+        structlog.contextvars.bind_contextvars(request_id=record.request_id)
+        answer = _Answer(send, record)
+        try:
+            await self._handle(scope, receive, answer)
+        finally:
+            _log_answer(scope, record, answer)
+
+    async def _handle(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
+        try:
+            await self._app(scope, receive, answer.send)
+        except asyncio.CancelledError:
+            # Only the server cancels a request: when it must end and the request does not.
+            if not answer.has_begun:
+                await error_response(ShuttingDown(), scope)(scope, receive, answer.send)
+            raise
+        except Exception as crash:
+            if answer.has_begun:
+                raise  # half an answer can't be mended: the server closes the connection, and logs why
+            await crash_response(crash, scope)(scope, receive, answer.send)
+
+
+class _Answer:
+    """Watches an answer go by and adds what every answer has."""
+
+    def __init__(self, send: Send, record: RequestRecord) -> None:
+        self._send = send
+        self._record = record
+        self._started_at = time.perf_counter()
+        self.status = CLIENT_GONE_STATUS
+
+        self.has_begun = False
+
+    @property
+    def elapsed_ms(self) -> float:
+        return round((time.perf_counter() - self._started_at) * 1000, 1)
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.has_begun = True
+            self.status = message["status"]
+            headers = MutableHeaders(scope=message)
+            headers["X-Request-Id"] = self._record.request_id
+            headers["X-Content-Type-Options"] = "nosniff"
+        await self._send(message)
+
+
+def _log_answer(scope: Scope, record: RequestRecord, answer: _Answer) -> None:
+    code = record.error_code
+    level = ERRORS[code].log_level if code in ERRORS else "info"
+    if scope["path"] in _PROBES and code is None:
+        level = "debug"  # every few seconds, and never of interest
+    optional = {"key_id": record.key_id, "error": code, "client_request_id": record.client_request_id}
+    getattr(_log, level)(
+        "request_answered",
+        method=scope["method"],
+        path=_path(scope),
+        status=answer.status,
+        elapsed_ms=answer.elapsed_ms,
+        **{name: value for name, value in optional.items() if value is not None},
+    )
+
+
+def _path(scope: Scope) -> str:
+    """The path as it was sent, still percent-encoded: nothing in it can break a log line. Never the query."""
+    raw_path: bytes = scope.get("raw_path") or scope["path"].encode("ascii", "backslashreplace")
+    return raw_path.partition(b"?")[0].decode("latin-1")[:_PATH_MAX_CHARS]

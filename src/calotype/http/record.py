@@ -1,0 +1,42 @@
+"""What is known of a request besides itself: its id, its caller, what became of it. Kept in the ASGI scope."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import MutableMapping
+from dataclasses import dataclass, field
+from typing import Any, cast
+from uuid import uuid4
+
+_STATE_KEY = "calotype.record"
+_CLIENT_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
+
+
+@dataclass(slots=True)
+class RequestRecord:
+    """The id is always ours: credits are settled per id, so no caller may choose it."""
+
+    client_request_id: str | None = None
+    """The caller's own `X-Request-Id`, for the log only."""
+    request_id: str = field(default_factory=lambda: uuid4().hex)
+    key_id: str | None = None
+    error_code: str | None = None
+
+
+def open_record(scope: MutableMapping[str, Any]) -> RequestRecord:
+    """Make the record of a request that has just come in."""
+    record = RequestRecord(_client_request_id(scope))
+    scope.setdefault("state", {})[_STATE_KEY] = record
+    return record
+
+
+def record_of(scope: MutableMapping[str, Any]) -> RequestRecord:
+    return cast("RequestRecord", scope["state"][_STATE_KEY])
+
+
+def _client_request_id(scope: MutableMapping[str, Any]) -> str | None:
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            text = value.decode("latin-1")
+            return text if _CLIENT_ID.fullmatch(text) else None
+    return None

@@ -1,0 +1,81 @@
+"""What the routes need of the program behind them, and how a handler gets it.
+
+The composition root (`app.py`) opens the real parts; tests of this layer put a fake `PictureMaker` at this seam.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Protocol, cast
+
+from fastapi import Depends, Request
+
+from calotype.accounts.keys import Principal
+from calotype.capture.result import CaptureResult
+from calotype.http.in_flight import InFlight
+from calotype.request import CaptureRequest, Warning_
+from calotype.settings import Settings
+
+
+class PictureMaker(Protocol):
+    """Makes the picture; `capture.run.Capturer` is the real one. Raises the errors of the table, nothing else."""
+
+    async def capture(
+        self,
+        request: CaptureRequest,
+        *,
+        request_id: str,
+        allow: tuple[str, ...] = (),
+        warnings: list[Warning_] = ...,
+    ) -> CaptureResult: ...
+
+
+class Authenticator(Protocol):
+    """Knows the callers; `accounts.keys.KeyRing` is the real one."""
+
+    async def authenticate(self, text: str | None) -> Principal: ...
+
+
+class BrowserState(Protocol):
+    """The browser as `/readyz` sees it; `browser.pool.BrowserPool` is the real one."""
+
+    @property
+    def is_ready(self) -> bool: ...
+
+
+class DatabaseState(Protocol):
+    """The database as `/readyz` sees it; `database.Database` is the real one."""
+
+    async def ping(self) -> None:
+        """Ask it something; any exception means that it is not there."""
+        ...
+
+
+class Services(Protocol):
+    """The parts that the routes use."""
+
+    @property
+    def settings(self) -> Settings: ...
+
+    @property
+    def keys(self) -> Authenticator: ...
+
+    @property
+    def capturer(self) -> PictureMaker: ...
+
+    @property
+    def pool(self) -> BrowserState: ...
+
+    @property
+    def database(self) -> DatabaseState: ...
+
+
+def current_services(request: Request) -> Services:
+    return cast("Services", request.app.state.services)
+
+
+def current_in_flight(request: Request) -> InFlight:
+    return cast("InFlight", request.app.state.in_flight)
+
+
+ServicesParameter = Annotated[Services, Depends(current_services)]
+InFlightParameter = Annotated[InFlight, Depends(current_in_flight)]

@@ -1,0 +1,1 @@
+"""Alembic migrations, run by `database.Database.migrate`; there is no alembic.ini to keep."""

@@ -1,0 +1,168 @@
+"""The tree of settings and the one reader of the environment.
+
+Names are an interface: `CALOTYPE_BROWSER__PAGES` is `browser.pages` here, in a TOML file given with `--config`, in
+`docs/settings.md` (generated) and in `calotype doctor`. Parts get their sub-model, never the root.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+_CORES = os.cpu_count() or 1
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(_Section):
+    host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    port: int = Field(default=8600, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    tls_cert: Path | None = Field(default=None, description="PEM file with the certificate chain: serves HTTPS only.")
+    tls_key: Path | None = Field(default=None, description="PEM file with the private key of `tls_cert`.")
+    max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Largest request body accepted, in bytes.")
+    shutdown_grace_s: float = Field(
+        default=20.0, ge=0, description="Seconds that running captures get to finish on SIGTERM."
+    )
+
+    @model_validator(mode="after")
+    def _certificate_and_key_come_together(self) -> ServerSettings:
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("tls_cert and tls_key must both be given")
+        return self
+
+
+class DatabaseSettings(_Section):
+    url: str = Field(default="", description="SQLAlchemy-style URL; empty means `sqlite:///<data_dir>/calotype.db`.")
+
+
+class BrowserSettings(_Section):
+    executable: Path | None = Field(default=None, description="Chromium binary; found on the system when unset.")
+    processes: int = Field(default=1, ge=1, le=64, description="Chromium processes.")
+    pages: int = Field(default=2 * _CORES, ge=1, le=256, description="Captures at once, over all processes.")
+    queue: int = Field(default=64, ge=0, description="Captures that may wait for a page before `503 overloaded`.")
+    queue_timeout_s: float = Field(
+        default=30.0, gt=0, description="Seconds a capture may wait for a page before `503 overloaded`."
+    )
+    recycle_captures: int = Field(default=500, ge=1, description="Captures after which a Chromium process is replaced.")
+    recycle_memory_bytes: int = Field(
+        default=2 * 2**30, ge=2**28, description="Memory (PSS) of one Chromium process tree after which it is replaced."
+    )
+    start_timeout_s: float = Field(default=30.0, gt=0, description="Seconds a Chromium process may take to start.")
+    sandbox: Literal["auto", "on", "off"] = Field(
+        default="auto",
+        description="Chromium's own sandbox; `auto` turns it off, with a warning, where the system can't do it.",
+    )
+    max_pixels: int = Field(default=200_000_000, ge=1, description="Largest picture in device pixels.")
+
+
+class GuardSettings(_Section):
+    allow: tuple[str, ...] = Field(
+        default=(), description="Networks, hosts or `host:port` that may be visited although not public."
+    )
+    nameservers: tuple[str, ...] = Field(
+        default=(), description="DNS servers (`ip` or `ip:port`) asked instead of the system's."
+    )
+    connect_timeout_s: float = Field(default=10.0, gt=0, description="Seconds to connect to a target.")
+    max_connections: int = Field(default=256, ge=1, description="Connections of one capture at once.")
+    max_bytes: int = Field(default=256 * 2**20, ge=2**16, description="Bytes one capture may receive.")
+
+
+class KeySettings(_Section):
+    pepper: SecretStr | None = Field(
+        default=None,
+        description="Secret that keys are hashed with, the same on all machines of a database. "
+        "Unset: made once, in `<data_dir>/pepper`.",
+    )
+
+
+class LogSettings(_Section):
+    level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
+    format: Literal["auto", "console", "json"] = Field(
+        default="auto", description="`auto`: console on a terminal, else JSON lines."
+    )
+
+
+class Plan(_Section):
+    """What a key may use (contract, section 5)."""
+
+    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    requests_per_second: float | None = Field(default=None, gt=0, description="None: unlimited.")
+    burst: int | None = Field(default=None, ge=1, description="None: the rate, at least 1.")
+    monthly_credits: int | None = Field(default=None, ge=0, description="None: unlimited.")
+    max_priority: int = Field(default=2**31 - 1, ge=-(2**31), le=2**31 - 1)
+    max_concurrency: int | None = Field(default=None, ge=1, description="None: unlimited.")
+
+
+BUILT_IN_PLANS = (
+    Plan(name="free", requests_per_second=1, burst=1, monthly_credits=100),
+    Plan(name="unlimited"),
+)
+
+
+class Settings(BaseSettings):
+    """The root. `Settings()` reads the environment; `load_settings(path)` a TOML file below it."""
+
+    model_config = SettingsConfigDict(env_prefix="CALOTYPE_", env_nested_delimiter="__", frozen=True, extra="forbid")
+
+    data_dir: Path = Field(
+        default=Path("~/.local/share/calotype"),
+        validate_default=True,
+        description="Where the database, images and the pepper live.",
+    )
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    browser: BrowserSettings = BrowserSettings()
+    guard: GuardSettings = GuardSettings()
+    keys: KeySettings = KeySettings()
+    log: LogSettings = LogSettings()
+    plans: tuple[Plan, ...] = Field(default=(), description="Plans beside the built-in `free` and `unlimited`.")
+
+    @field_validator("data_dir")
+    @classmethod
+    def _expand_home(cls, value: Path) -> Path:
+        return value.expanduser().absolute()
+
+    @field_validator("plans")
+    @classmethod
+    def _plan_names_are_unique(cls, value: tuple[Plan, ...]) -> tuple[Plan, ...]:
+        names = [plan.name for plan in (*BUILT_IN_PLANS, *value)]
+        doubled = sorted({name for name in names if names.count(name) > 1})
+        if doubled:
+            raise ValueError(f"plan names must be unique and not built in: {', '.join(doubled)}")
+        return value
+
+    def plan(self, name: str) -> Plan | None:
+        return next((plan for plan in (*BUILT_IN_PLANS, *self.plans) if plan.name == name), None)
+
+    @property
+    def database_url(self) -> str:
+        return self.database.url or f"sqlite:///{self.data_dir / 'calotype.db'}"
+
+
+def load_settings(config: Path | None = None, **overrides: Any) -> Settings:
+    """Read settings: `overrides` (CLI flags) win over the environment, which wins over the TOML file `config`.
+
+    Raises:
+        pydantic.ValidationError: a value is wrong; `cli.py` prints the variable's name and the fix.
+    """
+
+    class FileSettings(Settings):
+        @classmethod
+        def settings_customise_sources(
+            cls,
+            settings_cls: type[BaseSettings],
+            init_settings: PydanticBaseSettingsSource,
+            env_settings: PydanticBaseSettingsSource,
+            dotenv_settings: PydanticBaseSettingsSource,
+            file_secret_settings: PydanticBaseSettingsSource,
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            file = (TomlConfigSettingsSource(settings_cls, toml_file=config),) if config else ()
+            return (init_settings, env_settings, *file)
+
+    return FileSettings(**overrides)

@@ -1,0 +1,119 @@
+"""The OpenAPI document is whole and says what the code does."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import httpx
+import pytest
+
+from calotype.errors import ERRORS
+from calotype.http.openapi import build_document
+from calotype.request import FLAT_FIELDS, CaptureRequest, parse_body
+from tests.serving import KEY, FakeServices, serving
+
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+@pytest.fixture(scope="module")
+def document() -> dict[str, Any]:
+    return build_document()
+
+
+def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, methods in document["paths"].items():
+        for method in METHODS & set(methods):
+            yield path, method, methods[method]
+
+
+def nodes(value: Any) -> Iterator[dict[str, Any]]:
+    if isinstance(value, dict):
+        yield value
+        for each in value.values():
+            yield from nodes(each)
+    elif isinstance(value, list):
+        for each in value:
+            yield from nodes(each)
+
+
+def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
+    for node in nodes(document):
+        if isinstance(reference := node.get("$ref"), str):
+            target: Any = document
+            for name in reference.removeprefix("#/").split("/"):
+                target = target[name]
+
+
+def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
+    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    assert len(set(ids)) == len(ids)
+
+
+def test_every_field_is_documented(document: dict[str, Any]) -> None:
+    fields = document["components"]["schemas"]["ScreenshotRequest"]["properties"]
+    assert set(fields) == {*CaptureRequest.model_fields, "api_key"}
+    definitions = document["components"]["schemas"]
+    for name, field in fields.items():
+        reference = str(field.get("$ref", "")).rpartition("/")[2]
+        assert field.get("description") or definitions[reference]["description"], name
+
+
+@pytest.mark.parametrize("path", ["/v1/screenshot", "/v1/", "/v1"])
+def test_every_flat_parameter_is_documented(path: str, document: dict[str, Any]) -> None:
+    parameters = document["paths"][path]["get"]["parameters"]
+    names = {each["name"]: each for each in parameters if each["in"] == "query"}
+    assert set(names) == {*FLAT_FIELDS, "response"}
+    assert all(each["schema"] and each["description"] for each in parameters)
+    assert names["width"]["schema"]["maximum"] == 7680
+    assert names["format"]["schema"]["enum"]
+    assert names["delay"]["deprecated"]
+
+
+def test_statuses_and_codes_are_those_of_the_table(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        for status, answer in operation["responses"].items():
+            if status == "200":
+                continue
+            examples = answer["content"]["application/json"]["examples"]
+            assert examples, (path, method, status)
+            assert {ERRORS[code].status for code in examples} == {int(status)}
+            assert all(example["value"]["error"]["code"] == code for code, example in examples.items())
+
+
+def test_a_screenshot_can_fail_in_every_way_but_those_of_jobs(document: dict[str, Any]) -> None:
+    responses = document["paths"]["/v1/screenshot"]["post"]["responses"]
+    codes = {code for status in set(responses) - {"200"} for code in _examples(responses[status])}
+    assert set(ERRORS) - codes == {"not_found", "method_not_allowed", "idempotency_conflict", "job_finished"}
+    assert set(_examples(responses["422"])) == {"quota_reached"}
+
+
+def _examples(answer: dict[str, Any]) -> dict[str, Any]:
+    return answer["content"]["application/json"]["examples"]
+
+
+def test_examples_of_requests_are_valid(document: dict[str, Any]) -> None:
+    body = document["paths"]["/v1/screenshot"]["post"]["requestBody"]["content"]["application/json"]
+    for example in body["examples"].values():
+        assert parse_body(example["value"], strict=True).request
+
+
+async def test_it_is_served_and_every_documented_operation_exists(document: dict[str, Any]) -> None:
+    async with serving(FakeServices()) as served, httpx.AsyncClient(base_url=served.url) as client:
+        assert (await client.get("/openapi.json")).json() == document
+        headers = {"Authorization": f"Bearer {KEY}"}
+        for path, method, _ in operations(document):
+            answer = await client.request(method, path, headers=headers)
+            assert answer.status_code not in (404, 405, 500), (method, path)
+
+
+async def test_what_is_answered_has_the_documented_shape(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    async with serving(FakeServices()) as served, httpx.AsyncClient(base_url=served.url) as client:
+        headers = {"Authorization": f"Bearer {KEY}"}
+        good = await client.post("/v1/screenshot", json={"url": "example.com"}, headers=headers)
+        raw = await client.get("/v1/screenshot", params={"url": "example.com"}, headers=headers)
+    assert set(good.json()) == set(schemas["ScreenshotAnswer"]["properties"])
+    assert set(good.json()["meta"]) == set(schemas["CaptureMeta"]["properties"])
+    documented = {name.lower() for name in document["paths"]["/v1/screenshot"]["get"]["responses"]["200"]["headers"]}
+    assert {name for name in raw.headers if name.startswith("x-")} - {"x-content-type-options"} <= documented

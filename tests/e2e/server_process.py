@@ -1,0 +1,116 @@
+"""A real `calotype serve` process for tests, and a small client of it."""
+
+from __future__ import annotations
+
+import base64
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+from PIL import Image
+
+from tests.site.pictures import opened
+
+_ADDRESS = re.compile(r"http://[\d.]+:\d+")
+
+
+@dataclass
+class ServerProcess:
+    """A running server. `output` grows with what it prints, logs included."""
+
+    process: subprocess.Popen[str]
+    url: str
+    key: str
+    data_dir: Path
+    client: httpx.Client
+    output: list[str] = field(default_factory=list)
+
+    @property
+    def pid(self) -> int:
+        return self.process.pid
+
+    def screenshot(self, **body: Any) -> httpx.Response:
+        """POST /v1/screenshot with the first key."""
+        return self.client.post("/v1/screenshot", json=body, headers={"Authorization": f"Bearer {self.key}"})
+
+    def picture(self, **body: Any) -> tuple[Image.Image, dict[str, Any]]:
+        """The decoded picture of a capture that must succeed, and its meta."""
+        answer = self.screenshot(**body)
+        assert answer.status_code == 200, answer.text
+        return opened(base64.b64decode(answer.json()["image_base64"])), answer.json()["meta"]
+
+    def error(self, status: int, **body: Any) -> dict[str, Any]:
+        """The error of a capture that must fail with this status."""
+        answer = self.screenshot(**body)
+        assert answer.status_code == status, answer.text[:500]
+        assert answer.json()["ok"] is False
+        return answer.json()["error"]
+
+    def stop(self, number: int = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait()
+
+
+def server_environment(data_dir: Path, **settings: str) -> dict[str, str]:
+    """Our own environment without anything that configures calotype, and the settings given."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("CALOTYPE_")}
+    return {**kept, "CALOTYPE_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1", **settings}
+
+
+@contextmanager
+def running_server(data_dir: Path, *arguments: str, **settings: str) -> Iterator[ServerProcess]:
+    """Start `calotype serve` on a free port and wait until it has printed its address and key.
+
+    `settings` are environment variables without the prefix, e.g. `GUARD__ALLOW='["127.0.0.1"]'`.
+    """
+    environment = server_environment(data_dir, **{f"CALOTYPE_{name}": value for name, value in settings.items()})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "calotype", "serve", "--port", "0", *arguments],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    output: list[str] = []
+    told = threading.Event()
+    found: dict[str, str] = {}
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            output.append(line)
+            if "url" not in found and (match := _ADDRESS.search(line)):
+                found["url"] = match[0]
+            if "key" not in found and (match := re.search(r"\bcalo_\w+", line)):
+                found["key"] = match[0]
+            if "url" in found and ("key" in found or "no-first-key" in arguments):
+                told.set()
+        told.set()
+
+    reader = threading.Thread(target=read, name="server-output", daemon=True)
+    reader.start()
+    try:
+        told.wait(60)
+        assert "url" in found, f"the server did not start:\n{''.join(output)}"
+        with httpx.Client(base_url=found["url"], timeout=150) as client:
+            yield ServerProcess(process, found["url"], found.get("key", ""), data_dir, client, output)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        reader.join()
+        if process.stdout is not None:
+            process.stdout.close()

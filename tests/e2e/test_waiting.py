@@ -1,0 +1,91 @@
+"""What the capture waits for, and what it answers when the wait does not end."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.site import blocks
+from tests.site.pictures import pixel
+from tests.site.server import Site
+
+from .server_process import ServerProcess
+
+
+def test_wait_for_selector(server: ServerProcess, site: Site) -> None:
+    image, _ = server.picture(url=f"{site.url}/later.html", format="png", render={"wait_for": "#late"})
+    assert pixel(image, 50, 50) == blocks.RED
+
+
+def test_wait_for_function(server: ServerProcess, site: Site) -> None:
+    render = {"wait_for_function": "window.isReady"}
+    image, _ = server.picture(url=f"{site.url}/later.html", format="png", render=render)
+    assert pixel(image, 50, 50) == blocks.RED
+
+
+def test_delay(server: ServerProcess, site: Site) -> None:
+    image, meta = server.picture(url=f"{site.url}/later.html", format="png", render={"delay_ms": 1500})
+    assert pixel(image, 50, 50) == blocks.RED
+    assert meta["timings"]["settle_ms"] >= 1500
+
+
+@pytest.mark.parametrize("wait_until", ["settled", "load", "domcontentloaded", "networkidle"])
+def test_each_wait_until_gives_the_page(server: ServerProcess, site: Site, wait_until: str) -> None:
+    image, meta = server.picture(url=f"{site.url}/blocks.html", format="png", render={"wait_until": wait_until})
+    assert pixel(image, 50, 50) == blocks.RED
+    assert meta["status_code"] == 200
+
+
+def test_a_slow_image_is_awaited(server: ServerProcess, site: Site) -> None:
+    image, _ = server.picture(html=f'<body style="margin:0"><img src="{site.url}/slow.png?s=0.5">', format="png")
+    assert pixel(image, 50, 50) == blocks.GREEN
+
+
+def test_javascript_off(server: ServerProcess, site: Site) -> None:
+    image, meta = server.picture(url=f"{site.url}/spa.html", format="png", render={"javascript": False})
+    assert meta["title"] == "Loading…"
+    assert pixel(image, 100, 50) == blocks.WHITE
+
+
+def test_the_timeout_gives_the_partial_picture_and_its_reason(server: ServerProcess, site: Site) -> None:
+    image, meta = server.picture(url=f"{site.url}/forever.html", format="png", render={"timeout_ms": 1500})
+    assert pixel(image, 600, 600) == blocks.GREEN
+    assert meta["partial"] is True
+    assert "load event" in meta["partial_reason"]
+
+
+def test_the_timeout_is_an_error_when_asked_for(server: ServerProcess, site: Site) -> None:
+    render = {"timeout_ms": 1500, "on_timeout": "fail"}
+    error = server.error(500, url=f"{site.url}/forever.html", render=render)
+    assert error["code"] == "capture_timeout"
+
+
+def test_a_server_that_never_answers_is_a_timeout(server: ServerProcess, site: Site) -> None:
+    error = server.error(500, url=f"{site.url}/hang", render={"timeout_ms": 1500})
+    assert error["code"] == "capture_timeout"
+
+
+def test_a_page_in_a_busy_loop_is_a_timeout_and_the_next_capture_is_right(server: ServerProcess, site: Site) -> None:
+    error = server.error(500, url=f"{site.url}/busy.html", render={"timeout_ms": 1000})
+    assert error["code"] == "capture_timeout"
+    image, _ = server.picture(url=f"{site.url}/blocks.html", format="png")
+    assert pixel(image, 50, 50) == blocks.RED
+
+
+def test_dialogs_do_not_hold_the_page(server: ServerProcess, site: Site) -> None:
+    image, _ = server.picture(url=f"{site.url}/dialogs.html", format="png")
+    assert pixel(image, 600, 600) == blocks.GREEN
+
+
+def test_a_redirect_by_script_is_followed(server: ServerProcess, site: Site) -> None:
+    image, meta = server.picture(url=f"{site.url}/script-redirect.html?to=/blocks.html", format="png")
+    assert pixel(image, 50, 50) == blocks.RED
+    assert meta["final_url"] == f"{site.url}/blocks.html"
+
+
+def test_a_page_that_closes_itself_is_an_error_and_the_next_capture_is_right(server: ServerProcess, site: Site) -> None:
+    answer = server.screenshot(html="<script>window.close()</script><p>gone")
+    assert answer.status_code in (200, 500)
+    if answer.status_code == 500:
+        assert answer.json()["error"]["code"] == "page_crashed"
+    image, _ = server.picture(url=f"{site.url}/blocks.html", format="png")
+    assert pixel(image, 50, 50) == blocks.RED

@@ -1,0 +1,168 @@
+"""The HTTP layer on a real socket, with fakes behind it: what is on the wire is real, captures are scripted."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+
+import uvicorn
+
+from calotype.accounts.keys import Principal
+from calotype.app import create_app
+from calotype.capture.result import CaptureMeta, CaptureResult
+from calotype.errors import ApiKeyInvalid, ApiKeyMissing
+from calotype.http.in_flight import InFlight
+from calotype.http.wire import HEAD_MAX_BYTES, HttpProtocol
+from calotype.request import CaptureRequest, Warning_
+from calotype.settings import Plan, ServerSettings, Settings
+
+KEY = "calo_screenshot_0123456789abcdef"
+OTHER_KEY = "calo_screenshot_fedcba9876543210"
+MAX_BODY_BYTES = 4096
+
+Script = Callable[[CaptureRequest], Awaitable[None]]
+
+
+async def at_once(request: CaptureRequest) -> None:
+    """A capture that takes no time."""
+
+
+@dataclass
+class FakeCapturer:
+    """Gives a fixed picture after `script`, which may wait or raise. At the seam `PictureMaker`."""
+
+    script: Script = at_once
+    image: bytes = b"\xff\xd8 not really a picture \xff\xd9"
+    title: str = "A title"
+    requests: list[CaptureRequest] = field(default_factory=list)
+    allow: tuple[str, ...] = ()
+
+    async def capture(
+        self,
+        request: CaptureRequest,
+        *,
+        request_id: str,
+        allow: tuple[str, ...] = (),
+        warnings: list[Warning_] | None = None,
+    ) -> CaptureResult:
+        self.requests.append(request)
+        self.allow = allow
+        await self.script(request)
+        meta = CaptureMeta(
+            request_id=request_id,
+            elapsed_ms=12,
+            url=request.url,
+            final_url=request.url,
+            status_code=200,
+            title=self.title,
+            width=1280,
+            height=720,
+            bytes=len(self.image),
+            warnings=list(warnings or ()),
+        )
+        return CaptureResult(self.image, "image/jpeg", meta)
+
+
+class FakeKeys:
+    """Knows `KEY` only."""
+
+    async def authenticate(self, text: str | None) -> Principal:
+        if text is None:
+            raise ApiKeyMissing
+        if text != KEY:
+            raise ApiKeyInvalid
+        return Principal("key_1", "tester", Plan(name="unlimited"), ("10.1.2.3",))
+
+
+@dataclass
+class FakePool:
+    is_ready: bool = True
+
+
+@dataclass
+class FakeDatabase:
+    failure: Exception | None = None
+
+    async def ping(self) -> None:
+        if self.failure is not None:
+            raise self.failure
+
+
+@dataclass
+class FakeServices:
+    settings: Settings = field(
+        default_factory=lambda: Settings(server=ServerSettings(max_body_bytes=MAX_BODY_BYTES, shutdown_grace_s=20))
+    )
+    keys: FakeKeys = field(default_factory=FakeKeys)
+    capturer: FakeCapturer = field(default_factory=FakeCapturer)
+    pool: FakePool = field(default_factory=FakePool)
+    database: FakeDatabase = field(default_factory=FakeDatabase)
+    in_flight: InFlight = field(default_factory=InFlight)
+
+
+@dataclass
+class Serving:
+    """A server that runs in this event loop."""
+
+    host: str
+    port: int
+    services: FakeServices
+
+    @property
+    def url(self) -> str:
+        return f"http://{self.host}:{self.port}"
+
+    async def exchange(self, sent: bytes) -> bytes:
+        """Send bytes on a connection of their own; return everything until the server closes it."""
+        reader, writer = await asyncio.open_connection(self.host, self.port)
+        writer.write(sent)
+        await writer.drain()
+        answer = await reader.read()
+        writer.close()
+        await writer.wait_closed()
+        return answer
+
+
+class _Server(uvicorn.Server):
+    """Tells when it listens. Signals stay the test runner's."""
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+        self.enough = asyncio.Event()
+
+    async def startup(self, sockets=None) -> None:  # type: ignore[no-untyped-def]
+        await super().startup(sockets)
+        self.listening.set()
+
+    async def main_loop(self) -> None:
+        await self.on_tick(0)
+        await self.enough.wait()
+
+
+@asynccontextmanager
+async def serving(services: FakeServices) -> AsyncIterator[Serving]:
+    """Serve the app with these services on a free port."""
+    app = create_app(services.settings, services=lambda _: nullcontext(services), in_flight=services.in_flight)
+    config = uvicorn.Config(
+        app,
+        port=0,
+        http=HttpProtocol,
+        h11_max_incomplete_event_size=HEAD_MAX_BYTES,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+    )
+    server = _Server(config)
+    running = asyncio.create_task(server._serve())
+    await server.listening.wait()
+    host, port = server.servers[0].sockets[0].getsockname()[:2]
+    try:
+        yield Serving(host, port, services)
+    finally:
+        server.enough.set()
+        await running

@@ -1,0 +1,139 @@
+"""The fixture site: pages with known contents, and routes that misbehave on purpose.
+
+Runs in a thread of its own on a free loopback port, so that tests with and without an event loop can use it. What was
+asked of it is kept in `requests`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, RedirectResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from .pictures import solid_png
+
+_PAGES = Path(__file__).with_name("pages")
+
+
+@dataclass(frozen=True)
+class SeenRequest:
+    path: str
+    headers: dict[str, str]
+
+
+@dataclass
+class Site:
+    """A running fixture site."""
+
+    url: str
+    host: str
+    port: int
+    requests: list[SeenRequest] = field(default_factory=list)
+
+    @property
+    def netloc(self) -> str:
+        return f"{self.host}:{self.port}"
+
+    def seen(self, path: str) -> list[SeenRequest]:
+        return [request for request in self.requests if request.path == path]
+
+
+async def _status(request: Request) -> Response:
+    status = int(request.path_params["status"])
+    body = "" if "empty" in request.query_params else f"<title>{status}</title><h1>Status {status}</h1>"
+    return HTMLResponse(body, status)
+
+
+async def _redirect(request: Request) -> Response:
+    return RedirectResponse(request.query_params["to"], int(request.query_params.get("status", "302")))
+
+
+async def _slow(request: Request) -> Response:
+    await asyncio.sleep(float(request.query_params.get("s", "1")))
+    return Response(solid_png("#00ff00", 100, 100), media_type="image/png")
+
+
+async def _colour(request: Request) -> Response:
+    width, height = (int(request.query_params.get(name, "100")) for name in ("w", "h"))
+    return Response(solid_png(f"#{request.path_params['hex']}", width, height), media_type="image/png")
+
+
+async def _echo(request: Request) -> Response:
+    """A page whose text is the request's headers, one a line."""
+    lines = "".join(f"<li>{name}: {value}</li>" for name, value in request.headers.items())
+    return HTMLResponse(f"<title>echo</title><ul>{lines}</ul>")
+
+
+async def _data(_: Request) -> Response:
+    await asyncio.sleep(0.15)
+    return JSONResponse({"colour": "#ff0000", "image": "/colour/0000ff?w=200&h=100"})
+
+
+async def _download(_: Request) -> Response:
+    return Response(b"PK", headers={"Content-Disposition": "attachment; filename=a.zip"}, media_type="application/zip")
+
+
+async def _hang(_: Request) -> Response:
+    with contextlib.suppress(asyncio.CancelledError):  # when the site is stopped
+        await asyncio.sleep(3600)
+    return PlainTextResponse("")
+
+
+_ROUTES = [
+    Route("/status/{status}", _status),
+    Route("/redirect", _redirect),
+    Route("/slow.png", _slow),
+    Route("/colour/{hex}", _colour),
+    Route("/echo", _echo),
+    Route("/data.json", _data),
+    Route("/download", _download),
+    Route("/no-content", lambda _: Response(status_code=204)),
+    Route("/hang", _hang),
+    Mount("/", StaticFiles(directory=_PAGES, html=True)),
+]
+
+
+class _Recorder:
+    """Notes each request before the application answers it."""
+
+    def __init__(self, app: Starlette, seen: list[SeenRequest]) -> None:
+        self._app = app
+        self._seen = seen
+
+    async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
+        if scope["type"] == "http":
+            headers = {name.decode(): value.decode() for name, value in scope["headers"]}
+            self._seen.append(SeenRequest(scope["path"], headers))
+        await self._app(scope, receive, send)
+
+
+@contextmanager
+def running_site(host: str = "127.0.0.1") -> Iterator[Site]:
+    """Serve the fixture site until the block ends."""
+    seen: list[SeenRequest] = []
+    app = _Recorder(Starlette(routes=_ROUTES), seen)
+    config = uvicorn.Config(
+        app, host=host, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=0, loop="asyncio"
+    )
+    server = uvicorn.Server(config)
+    socket = config.bind_socket()
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]}, name="fixture-site", daemon=True)
+    thread.start()
+    port = socket.getsockname()[1]
+    try:
+        yield Site(f"http://{host}:{port}", host, port, seen)
+    finally:
+        server.should_exit = True
+        thread.join()
+        socket.close()

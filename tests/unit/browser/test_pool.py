@@ -1,0 +1,158 @@
+"""The pool against fake browsers: what happens around a capture, at full speed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from calotype.browser.pool import BrowserPool
+from calotype.browser.process import BrowserStartFailed
+from calotype.errors import Overloaded, ShuttingDown
+from calotype.settings import BrowserSettings
+
+from .fakes import FakeBrowser, FakeSite
+
+
+@asynccontextmanager
+async def running(site: FakeSite, **settings: Any) -> AsyncIterator[BrowserPool]:
+    pool = BrowserPool(BrowserSettings(**settings), make_browser=site.make_browser, open_page=site.open_page)
+    await pool.start()
+    try:
+        yield pool
+    finally:
+        await pool.stop()
+
+
+async def until(predicate: Callable[[], bool]) -> None:
+    """Let the other tasks run until the predicate holds; the test's own timeout bounds it."""
+    while not predicate():  # noqa: ASYNC110 - the pool has no event for what its background tasks have done
+        await asyncio.sleep(0)
+
+
+async def test_a_lease_gives_a_fresh_page_and_closes_it() -> None:
+    site = FakeSite()
+    async with running(site, pages=1) as pool:
+        async with pool.lease() as first:
+            pass
+        async with pool.lease() as second:
+            pass
+        assert first.page is not second.page
+        await until(lambda: all(page.closed.is_set() for page in site.pages[:2]))
+    assert all(page.closed.is_set() for page in site.pages)
+
+
+async def test_a_page_is_made_ready_while_nothing_runs_and_used_next() -> None:
+    site = FakeSite()
+    async with running(site, pages=2) as pool:
+        async with pool.lease():
+            pass
+        await until(lambda: len(site.pages) == 2)
+        ready = site.pages[1]
+        async with pool.lease() as lease:
+            assert lease.page is ready  # type: ignore[comparison-overlap]
+
+
+async def test_no_page_is_made_ready_while_another_capture_runs() -> None:
+    site = FakeSite()
+    async with running(site, pages=2) as pool, pool.lease():
+        async with pool.lease():
+            pass
+        await until(lambda: site.pages[-1].closed.is_set() and pool.active == 1)
+        assert len(site.pages) == 2
+
+
+async def test_the_lease_is_released_when_the_capture_is_cancelled() -> None:
+    site = FakeSite()
+    async with running(site, pages=1) as pool:
+        entered = asyncio.Event()
+
+        async def capture() -> None:
+            async with pool.lease():
+                entered.set()
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(capture())
+        await entered.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await until(lambda: pool.active == 0)
+        assert site.pages[0].closed.is_set()
+
+
+async def test_a_browser_that_died_is_replaced_and_the_next_capture_served() -> None:
+    site = FakeSite()
+    async with running(site, pages=1) as pool:
+        async with pool.lease():
+            site.browsers[0].die()
+        async with pool.lease() as lease:
+            assert lease.page.is_lost is False
+        assert pool.restarts == {"exited": 1}
+        await site.browsers[0].stopped.wait()
+
+
+async def test_a_capture_waits_for_the_browser_that_is_being_started() -> None:
+    site = FakeSite()
+    async with running(site, pages=1) as pool:
+        site.next_browsers = [FakeBrowser(starts=False), FakeBrowser()]
+        site.browsers[0].die()
+        async with pool.lease():
+            assert len(site.browsers) == 3
+
+
+async def test_without_a_browser_in_time_the_capture_is_refused_as_overload() -> None:
+    site = FakeSite()
+    async with running(site, pages=1, start_timeout_s=0.01) as pool:
+        site.next_browsers = [FakeBrowser(starts=False) for _ in range(5)]
+        site.browsers[0].die()
+        with pytest.raises(Overloaded):
+            async with pool.lease():
+                pass
+        assert pool.active == 0
+
+
+async def test_recycling_starts_the_replacement_before_the_old_browser_is_drained() -> None:
+    site = FakeSite()
+    async with running(site, pages=2, recycle_captures=1) as pool:
+        async with pool.lease() as running_on_old:
+            async with pool.lease():
+                pass
+            await until(lambda: len(site.browsers) == 2 and site.browsers[1].started.is_set())
+            await until(lambda: pool.restarts == {"captures": 1})
+            async with pool.lease() as lease:
+                assert lease.page.connection is site.browsers[1].connection  # type: ignore[attr-defined]
+            assert not site.browsers[0].stopped.is_set()
+            assert running_on_old.page.is_lost is False
+        await site.browsers[0].stopped.wait()
+
+
+async def test_a_failed_first_start_is_an_error_and_leaves_nothing_running() -> None:
+    site = FakeSite()
+    site.next_browsers = [FakeBrowser(), FakeBrowser(starts=False)]
+    pool = BrowserPool(BrowserSettings(processes=2), make_browser=site.make_browser, open_page=site.open_page)
+    with pytest.raises(BrowserStartFailed):
+        await pool.start()
+    assert all(browser.stopped.is_set() for browser in site.browsers)
+
+
+async def test_stopping_refuses_those_who_wait() -> None:
+    site = FakeSite()
+    pool = BrowserPool(BrowserSettings(pages=1), make_browser=site.make_browser, open_page=site.open_page)
+    await pool.start()
+
+    async def capture() -> None:
+        async with pool.lease():
+            pass
+
+    async with pool.lease():
+        waiting = asyncio.create_task(capture())
+        await until(lambda: pool.waiting == 1)
+        stopping = asyncio.create_task(pool.stop())
+        with pytest.raises(ShuttingDown):
+            await waiting
+    await stopping
+    assert all(browser.stopped.is_set() for browser in site.browsers)
