@@ -62,7 +62,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     """Open everything a server needs; close it in reverse when the block ends.
 
     Raises:
-        CalotypeError, BrowserStartFailed, OSError, SQLAlchemyError: something is missing or wrong; nothing is left open.
+        CalotypeError, BrowserStartFailed, OSError, SQLAlchemyError: something is missing; nothing is left open.
     """
     async with AsyncExitStack() as stack:
         database, keys = await stack.enter_async_context(open_accounts(settings))

@@ -59,7 +59,9 @@ def test_secrets_are_masked_wherever_they_stand(value: object) -> None:
     assert "***" in json.dumps(masked)
 
 
-@pytest.mark.parametrize("value", ["example.com", 5, None, True, 1.5, {"url": "https://example.com/a?b=c"}, ["calotype"]])
+@pytest.mark.parametrize(
+    "value", ["example.com", 5, None, True, 1.5, {"url": "https://example.com/a?b=c"}, ["calotype"]]
+)
 def test_what_is_no_secret_stays(value: object) -> None:
     assert mask(value) == value
 

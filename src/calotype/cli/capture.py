@@ -22,6 +22,7 @@ from calotype.request import ParsedRequest, parse_query
 from calotype.request.flat import ALIASES, FLAT_FIELDS, FlatField
 from calotype.request.model import CaptureRequest
 from calotype.settings import Settings
+from calotype.telemetry import configure_logging
 
 _FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".avif": "avif", ".pdf": "pdf"}
 _NOT_OPTIONS = {"url", "html", "delay", *ALIASES}
@@ -83,6 +84,8 @@ def capture(
     settings = load()
     if output is None:
         raise click.UsageError("Where to? Name a file with -o, e.g. -o page.png, or -o - for standard output.")
+    quiet = settings.log.model_copy(update={"level": "warning"}) if settings.log.level == "info" else settings.log
+    configure_logging(quiet)
     parsed = _parse(url, html.read() if html else None, output, options)
     image, meta = asyncio.run(_capture(settings, parsed, allow))
     if str(output) == "-":

@@ -101,15 +101,17 @@ class _Server(uvicorn.Server):
                 backlog=_BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=round(settings.server.shutdown_grace_s + _ANSWER_GRACE_S),
-                ssl_context_factory=(lambda *_: tls) if tls else None,
             )
         )
+        self.config.load()
+        self.config.ssl = tls  # the files were read before anything was opened
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         host, port = self._listener.getsockname()[:2]
-        _log.info("server_started", host=host, port=port, tls=self.config.is_ssl)
-        await _announce(self._settings, self._services, _url(host, port, tls=self.config.is_ssl))
+        is_tls = self.config.ssl is not None
+        _log.info("server_started", host=host, port=port, tls=is_tls)
+        await _announce(self._settings, self._services, _url(host, port, tls=is_tls))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         _log.info("server_stopping")

@@ -101,10 +101,6 @@ class Channel:
             raise
 
     @property
-    def is_over_connections(self) -> bool:
-        return self._clients > self._settings.max_connections
-
-    @property
     def is_over_bytes(self) -> bool:
         return self.bytes_received > self._settings.max_bytes
 
@@ -172,8 +168,9 @@ class Channel:
 
     async def _serve(self, wire: Wire) -> None:
         self._clients += 1
+        is_surplus = self._clients > self._settings.max_connections
         try:
-            await ClientConnection(wire, self).serve()
+            await ClientConnection(wire, self, is_surplus=is_surplus).serve()
         finally:
             self._clients -= 1
 

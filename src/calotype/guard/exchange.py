@@ -32,9 +32,6 @@ class Egress(Protocol):
     def records(self) -> Records: ...
 
     @property
-    def is_over_connections(self) -> bool: ...
-
-    @property
     def is_over_bytes(self) -> bool: ...
 
     async def decide(self, host: str, port: int) -> Decision: ...
@@ -53,7 +50,12 @@ class _Failed(Exception):
 class ClientConnection:
     """The connection. `serve()` returns when it is over, and leaves nothing open."""
 
-    def __init__(self, client: Wire, egress: Egress) -> None:
+    def __init__(self, client: Wire, egress: Egress, *, is_surplus: bool = False) -> None:
+        """
+        Args:
+            is_surplus: the channel has its connections already: refuse this one's first request and close it.
+        """
+        self._is_surplus = is_surplus
         self._client = client
         self._egress = egress
         self._upstream: Wire | None = None
@@ -94,10 +96,10 @@ class ClientConnection:
         except _Failed as failed:
             self._egress.records.fail(target.key, failed.verdict)
             self._client.write(_BAD_GATEWAY)
-            return request.keep_alive and request.body.kind == "none"
+            return request.keep_alive and request.body.kind == "none" and not self._is_surplus
 
     async def _permit(self, target: Target) -> Decision:
-        if self._egress.is_over_connections:
+        if self._is_surplus:
             raise _Failed("limit", "max_connections")
         if self._egress.is_over_bytes:
             raise _Failed("limit", "max_bytes")

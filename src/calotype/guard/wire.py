@@ -12,6 +12,8 @@ from collections.abc import Callable
 from typing import cast
 
 HIGH_WATER_BYTES = 256 * 1024
+HEAD_MAX_BYTES = HIGH_WATER_BYTES
+"""Not more than the high water, at which reading stops. Chromium's own limit for a response."""
 _HEAD_END = re.compile(rb"\r?\n\r?\n")
 _LONGEST_HEAD_END = 4
 
@@ -21,7 +23,7 @@ class WireLost(Exception):
 
 
 class HeadTooLarge(Exception):
-    """No end of the head within `HIGH_WATER_BYTES`."""
+    """The head is over `HEAD_MAX_BYTES`."""
 
 
 class Wire(asyncio.Protocol):
@@ -93,12 +95,13 @@ class Wire(asyncio.Protocol):
         searched = 0
         while True:
             if found := _HEAD_END.search(self._pending, max(0, searched - _LONGEST_HEAD_END)):
-                head, rest = self._pending[: found.end()], self._pending[found.end() :]
-                self._pending = rest
+                if found.end() > HEAD_MAX_BYTES:
+                    raise HeadTooLarge
+                head, self._pending = self._pending[: found.end()], self._pending[found.end() :]
                 self._resume()
                 return head
             searched = len(self._pending)
-            if searched >= HIGH_WATER_BYTES:
+            if searched >= HEAD_MAX_BYTES:
                 raise HeadTooLarge
             if self._has_ended and not self._pending:
                 return b""

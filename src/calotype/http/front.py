@@ -63,7 +63,6 @@ class _Answer:
         self._record = record
         self._started_at = time.perf_counter()
         self.status = CLIENT_GONE_STATUS
-
         self.has_begun = False
 
     @property

@@ -126,9 +126,7 @@ def test_a_response_that_can_be_read_two_ways_is_refused(head: bytes) -> None:
 
 
 def test_a_sloppy_response_is_repaired() -> None:
-    head = (
-        b"HTTP/1.1 200\nServer : old\n folded\nno colon\nbad name: x\nA: b\r\n\t c\nX-Cr: a\rb\nContent-Length: 5\n\n"
-    )
+    head = b"HTTP/1.1 200\nServer : old\n folded\nno colon\nbad name: x\nA: b\r\n\t c\nC: a\rb\nContent-Length: 5\n\n"
     assert passed_on(head) == ["HTTP/1.1 200 ", "Server: old folded", "A: b c", "Content-Length: 5"]
 
 

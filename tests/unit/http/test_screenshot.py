@@ -67,7 +67,9 @@ async def test_get_gives_the_json_form_on_request(client: httpx.AsyncClient) -> 
     assert answer.json()["ok"] is True
 
 
-@pytest.mark.parametrize("title", ["Übersicht — 日本語 🎉", "100% \r\nSet-Cookie: a=b\x00\x7f", "  spaces  ", "x" * 5000])
+@pytest.mark.parametrize(
+    "title", ["Übersicht — 日本語 🎉", "100% \r\nSet-Cookie: a=b\x00\x7f", "  spaces  ", "x" * 5000]
+)
 async def test_titles_reach_the_header_encoded(title: str, client: httpx.AsyncClient, services: FakeServices) -> None:
     services.capturer.title = title
     answer = await client.get("/v1/screenshot", params=PAGE)
@@ -231,5 +233,7 @@ async def test_a_drain_without_captures_ends_at_once() -> None:
 async def test_requests_one_after_the_other_on_one_connection(served: Serving) -> None:
     """Pipelined, after an upgrade that is not accepted: what some HTTP clients send first."""
     first = post(PAGE).replace(b"Host: x", b"Host: x\r\nConnection: Upgrade\r\nUpgrade: h2c")
-    answer = await served.exchange(first + post(PAGE) + b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = await served.exchange(
+        first + post(PAGE) + b"GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+    )
     assert answer.count(b"HTTP/1.1 200 OK") == 3
