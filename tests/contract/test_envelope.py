@@ -213,12 +213,24 @@ async def test_a_large_body_that_is_sent_whole_gets_its_answer(served: Serving) 
     assert body["error"]["code"] == "body_too_large"
 
 
-async def test_a_content_length_that_is_too_small_is_not_more_room(served: Serving) -> None:
+async def test_a_content_length_that_is_too_small_cuts_the_body(served: Serving) -> None:
     content = json.dumps(BODY).encode()
-    head = f"POST /v1/screenshot HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Length: {len(content)}\r\n\r\n"
-    answer = await served.exchange(head.encode() + content + b" " * 100_000 + b"\x00\r\n\r\n")
-    assert answer.startswith(b"HTTP/1.1 ")
-    assert served.services.capturer.requests == [] or answer.count(b"HTTP/1.1 ") <= 2
+    head = f"POST /v1/screenshot HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Length: {len(content) - 2}\r\n\r\n"
+    answer = await served.exchange(head.encode() + content + b" " * 100_000)
+    assert re.findall(rb"HTTP/1.1 (\d+)", answer) == [b"400", b"400"]  # the cut body, and the rest as a request
+    assert not served.services.capturer.requests
+
+
+async def test_a_content_length_that_is_too_large_gives_no_capture(served: Serving) -> None:
+    content = json.dumps(BODY).encode()
+    head = f"POST /v1/screenshot HTTP/1.1\r\nHost: x\r\nX-API-Key: {KEY}\r\nContent-Length: {len(content) + 2}\r\n\r\n"
+    reader, writer = await asyncio.open_connection(served.host, served.port)
+    writer.write(head.encode() + content)
+    writer.write_eof()
+    assert await reader.read() == b""
+    writer.close()
+    await writer.wait_closed()
+    assert not served.services.capturer.requests
 
 
 @pytest.mark.parametrize(

@@ -185,3 +185,8 @@ def test_html_alone(server: ServerProcess) -> None:
     image, meta = server.picture(html="<body style='background:#ff00ff'>é", format="png")
     assert pixel(image, 600, 600) == blocks.MAGENTA
     assert meta["final_url"] is None
+
+
+def test_a_title_that_is_no_unicode_is_repaired(server: ServerProcess) -> None:
+    _, meta = server.picture(html="<script>document.title = 'a\\ud800b'</script><p>x")
+    assert meta["title"] == "a\N{REPLACEMENT CHARACTER}b"

@@ -124,7 +124,14 @@ def running_site(host: str = "127.0.0.1") -> Iterator[Site]:
     seen: list[SeenRequest] = []
     app = _Recorder(Starlette(routes=_ROUTES), seen)
     config = uvicorn.Config(
-        app, host=host, port=0, log_level="critical", lifespan="off", timeout_graceful_shutdown=0, loop="asyncio"
+        app,
+        host=host,
+        port=0,
+        log_level="critical",
+        log_config=None,
+        lifespan="off",
+        timeout_graceful_shutdown=0,
+        loop="asyncio",
     )
     server = uvicorn.Server(config)
     socket = config.bind_socket()

@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import json
 import os
 from collections import defaultdict
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
+import structlog
 from pydantic_core import from_json, to_json
+
+_log = structlog.get_logger(__name__)
 
 Params = dict[str, Any]
 Handler = Callable[[Params], None]
@@ -115,7 +119,10 @@ class Session:
 
     def dispatch(self, event: str, params: Params) -> None:
         for handler in tuple(self._handlers.get(event, ())):
-            handler(params)
+            try:
+                handler(params)
+            except Exception:  # one page's odd event must not end the connection that all pages share
+                _log.exception("cdp_handler_failed", cdp_event=event)
 
 
 class Connection:
@@ -168,7 +175,7 @@ class Connection:
                 self._chunks.append(part)
                 part = b"".join(self._chunks)
                 self._chunks = []
-            self._receive(from_json(part))
+            self._receive(_parse(part))
         if rest:
             self._chunks.append(rest)
 
@@ -210,6 +217,26 @@ class _PipeReader(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connection.lose("the browser is gone")
+
+
+def _parse(message: bytes) -> Params:
+    try:
+        return from_json(message)
+    except ValueError:
+        # A page's text may hold half a surrogate pair (`document.title = "\ud800"`), which is no Unicode.
+        return _repaired(json.loads(message))
+
+
+def _repaired(value: Any) -> Any:
+    match value:
+        case str():
+            return value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case list():
+            return [_repaired(each) for each in cast("list[Any]", value)]
+        case dict():
+            return {name: _repaired(each) for name, each in cast("dict[str, Any]", value).items()}
+        case _:
+            return value
 
 
 def _mark_seen(future: asyncio.Future[Params]) -> None:

@@ -138,7 +138,6 @@ class ClientConnection:
         try:
             response = await self._response(upstream, request)
             self._egress.records.clear(target.key)
-            self._client.write(response.serialise())
             await self._pass_on(upstream, response, target)
         finally:
             self._client.on_ended = None
@@ -187,7 +186,7 @@ class ClientConnection:
 
     async def _pass_on(self, upstream: Wire, response: ResponseHead, target: Target) -> None:
         try:
-            await relay_body(upstream, self._client, response.body)
+            await relay_body(upstream, self._client, response.body, head=response.serialise())
         except (WireLost, BadMessage) as error:
             if self._egress.is_over_bytes:
                 self._egress.records.fail(target.key, Verdict("limit", "max_bytes"))

@@ -6,28 +6,50 @@ What is read is written before more is read, and a slow taker stops the reading:
 from __future__ import annotations
 
 import asyncio
+from typing import Protocol
 
 from calotype.guard.chunked import ChunkedBody
 from calotype.guard.http1 import Framing
 from calotype.guard.wire import Wire, WireLost
 
 
-async def relay_body(source: Wire, sink: Wire, framing: Framing) -> None:
-    """Move one message's body. What follows it stays with the source.
+class Body(Protocol):
+    """Knows where a body ends."""
+
+    @property
+    def ended(self) -> bool: ...
+
+    def feed(self, data: bytes) -> int:
+        """Take in the next bytes; return how many of them belong to the body."""
+        ...
+
+
+async def relay_body(source: Wire, sink: Wire, framing: Framing, *, head: bytes = b"") -> None:
+    """Move one message's body, and its head before it. What follows the body stays with the source.
 
     Raises:
         WireLost: the body broke off, or nobody takes it.
         BadMessage: it is not as its framing says.
     """
-    match framing.kind:
-        case "none":
-            pass
-        case "length":
-            await _relay_length(source, sink, framing.length)
-        case "chunked":
-            await _relay_chunked(source, sink)
-        case "until_close":
-            await _relay_all(source, sink)
+    body = _body(framing)
+    while not body.ended:
+        if head and not source.has_pending:
+            sink.write(head)  # the body may take its time
+            head = b""
+        data = await source.read()
+        if not data:
+            if framing.kind == "until_close":
+                break
+            raise WireLost
+        taken = body.feed(data)
+        if taken < len(data):
+            source.unread(data[taken:])
+            data = data[:taken]
+        sink.write(head + data)  # one system call for a small answer
+        head = b""
+        await sink.drain()
+    if head:
+        sink.write(head)
 
 
 async def relay_tunnel(one: Wire, other: Wire) -> None:
@@ -35,48 +57,45 @@ async def relay_tunnel(one: Wire, other: Wire) -> None:
     await asyncio.gather(_relay_half(one, other), _relay_half(other, one))
 
 
+class _LengthBody:
+    def __init__(self, length: int) -> None:
+        self._remaining = length
+
+    @property
+    def ended(self) -> bool:
+        return self._remaining == 0
+
+    def feed(self, data: bytes) -> int:
+        taken = min(len(data), self._remaining)
+        self._remaining -= taken
+        return taken
+
+
+class _OpenBody:
+    ended = False
+
+    def feed(self, data: bytes) -> int:
+        return len(data)
+
+
+def _body(framing: Framing) -> Body:
+    match framing.kind:
+        case "none":
+            return _LengthBody(0)
+        case "length":
+            return _LengthBody(framing.length)
+        case "chunked":
+            return ChunkedBody()
+        case "until_close":
+            return _OpenBody()
+
+
 async def _relay_half(source: Wire, sink: Wire) -> None:
     try:
-        await _relay_all(source, sink)
+        while data := await source.read():
+            sink.write(data)
+            await sink.drain()
         sink.write_eof()
     except WireLost:
         source.abort()
         sink.abort()
-
-
-async def _relay_length(source: Wire, sink: Wire, remaining_bytes: int) -> None:
-    while remaining_bytes:
-        data = await _read_some(source)
-        if len(data) > remaining_bytes:
-            source.unread(data[remaining_bytes:])
-            data = data[:remaining_bytes]
-        remaining_bytes -= len(data)
-        await _write(sink, data)
-
-
-async def _relay_chunked(source: Wire, sink: Wire) -> None:
-    body = ChunkedBody()
-    while not body.ended:
-        data = await _read_some(source)
-        taken = body.feed(data)
-        if taken < len(data):
-            source.unread(data[taken:])
-            data = data[:taken]
-        await _write(sink, data)
-
-
-async def _relay_all(source: Wire, sink: Wire) -> None:
-    while data := await source.read():
-        await _write(sink, data)
-
-
-async def _read_some(source: Wire) -> bytes:
-    data = await source.read()
-    if not data:
-        raise WireLost
-    return data
-
-
-async def _write(sink: Wire, data: bytes) -> None:
-    sink.write(data)
-    await sink.drain()

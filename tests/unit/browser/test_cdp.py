@@ -145,3 +145,20 @@ async def test_an_answer_to_a_cancelled_call_is_dropped(ends: tuple[Connection, 
     other.say(id=command["id"], result={})
     other.say(id=(await other.command())["id"], result={"ok": True})
     assert await next_call == {"ok": True}
+
+
+async def test_half_a_surrogate_pair_in_a_pages_text_is_replaced(ends: tuple[Connection, OtherEnd]) -> None:
+    connection, other = ends
+    call = connection.root.post("Runtime.evaluate")
+    command = await other.command()
+    other.write(b'{"id": %d, "result": {"values": ["a\\ud800b", "\\ud83d\\ude00"]}}\0' % command["id"])
+    assert await call == {"values": ["a\N{REPLACEMENT CHARACTER}b", "\N{GRINNING FACE}"]}
+
+
+async def test_a_failing_handler_leaves_the_connection_alone(ends: tuple[Connection, OtherEnd]) -> None:
+    connection, other = ends
+    connection.root.on("Odd.event", lambda params: params["missing"])
+    other.say(method="Odd.event", params={})
+    call = connection.root.post("Next.method")
+    other.say(id=(await other.command())["id"], result={})
+    assert await call == {}
