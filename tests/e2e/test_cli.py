@@ -112,8 +112,9 @@ def test_capture_of_markup_in_a_file(tmp_path: Path) -> None:
         (("https://example.com", "-o", "x.png", "--width", "5"), "16"),
         (("https://example.com",), "-o"),
         ((), "-o"),
+        (("https://example.com", "-o", "x.png", "--allow", "not a host"), "--allow"),
     ],
-    ids=["private", "bounds", "no output", "nothing"],
+    ids=["private", "bounds", "no output", "nothing", "allow"],
 )
 def test_capture_says_what_is_wrong_in_a_line(tmp_path: Path, arguments: tuple[str, ...], said: str) -> None:
     answer = calotype(tmp_path, "capture", *arguments)

@@ -15,9 +15,9 @@ import pytest
 
 from calotype.errors import BlockedTarget, InvalidUrl
 from calotype.guard.address import parse_address
+from calotype.guard.hostname import DEFAULT_PORTS
 from calotype.guard.pins import Pins
 from calotype.guard.policy import EgressPolicy
-from calotype.guard.target import DEFAULT_PORTS
 from calotype.settings import GuardSettings
 from tests.unit.guard.fakes import FakeResolver
 

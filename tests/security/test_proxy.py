@@ -577,6 +577,22 @@ async def test_closing_a_channel_ends_a_lookup_and_a_dial(way_out: WayOut) -> No
         assert await browser.rest() == b""
 
 
+async def test_requests_that_wait_for_one_answer_make_one_log_line(log: CapturingLogger) -> None:
+    async with running_way_out(answers={"inside.example": ["10.0.0.1"]}) as way_out:
+        channel = await way_out.channel()
+        decisions = await asyncio.gather(*(channel.decide("inside.example", 443) for _ in range(5)))
+    assert {decision.reason for decision in decisions} == {"private"}
+    assert [call.kwargs.get("event") for call in log.calls].count("egress_denied") == 1
+    assert way_out.resolver.asked == ["inside.example"]
+
+
+async def test_a_page_can_not_fill_the_log(log: CapturingLogger, channel: Channel) -> None:
+    for port in range(1024, 2048):
+        await channel.decide("127.0.0.1", port)
+    assert [call.kwargs.get("event") for call in log.calls].count("egress_denied") == 100
+    assert len(channel.blocked()) == 100
+
+
 async def test_stopping_the_proxy_closes_every_channel() -> None:
     async with running_way_out() as way_out:
         channels = [await way_out.channel() for _ in range(3)]

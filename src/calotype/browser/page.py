@@ -7,7 +7,7 @@ left: cookies, storage, cache, workers, connections.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from calotype.browser.cdp import CdpError, Connection, ConnectionLost, Session
@@ -16,11 +16,39 @@ _BLANK_SIZE_PX = (1280, 720)  # the contract's default viewport; another one is 
 _DISPOSE_TIMEOUT_S = 5.0
 
 
+class Verdict(Protocol):
+    """Why a request came to nothing: `kind` is `blocked`, `unresolvable`, `unreachable` or `limit`."""
+
+    @property
+    def kind(self) -> str: ...
+
+
+class Blocked(Protocol):
+    """A place that the page was kept from, as the page named it."""
+
+    @property
+    def host(self) -> str: ...
+
+    @property
+    def port(self) -> int: ...
+
+    @property
+    def reason(self) -> str: ...
+
+
 class Channel(Protocol):
-    """The egress channel as the browser sees it; `guard.channel.Channel` is the real one."""
+    """The page's way out; `guard.channel.Channel` is the real one and documents it."""
+
+    request_id: str | None
 
     @property
     def server(self) -> str: ...
+
+    def allow(self, hosts: tuple[str, ...]) -> None: ...
+
+    def verdict_for(self, url: str) -> Verdict | None: ...
+
+    def blocked(self) -> Sequence[Blocked]: ...
 
     async def close(self) -> None: ...
 

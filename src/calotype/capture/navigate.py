@@ -6,9 +6,7 @@ status and headers prove nothing: a site can forge them.
 
 from __future__ import annotations
 
-from typing import Any, Protocol
-
-from calotype.browser.page import Page
+from calotype.browser.page import Page, Verdict
 from calotype.capture.activity import PageActivity
 from calotype.capture.deadline import Deadline
 from calotype.errors import BlockedTarget, CalotypeError, InvalidUrl, TargetStatus, TargetUnreachable, UnresolvableHost
@@ -18,13 +16,6 @@ _EVENTS = {"domcontentloaded": "DOMContentLoaded", "load": "load", "networkidle"
 # The site answered with an error status and no body: Chromium shows a page of its own, and calls it a failure.
 _EMPTY_ERROR_PAGE = "net::ERR_HTTP_RESPONSE_CODE_FAILURE"
 _PROXY_FAILURE_STATUS = 502  # what our proxy answers for plain http when there is no connection
-
-
-class Verdict(Protocol):
-    """What the egress channel recorded of a request; `guard.channel.Verdict` is the real one."""
-
-    @property
-    def kind(self) -> str: ...
 
 
 async def navigate(page: Page, url: str, request: CaptureRequest, activity: PageActivity, deadline: Deadline) -> None:
@@ -57,7 +48,7 @@ def check_document(page: Page, request: CaptureRequest, activity: PageActivity) 
         raise _failure(page, activity, document.error if document else None)
     if document is None:
         return
-    if document.status == _PROXY_FAILURE_STATUS and (verdict := _verdict(page, document.url)):
+    if document.status == _PROXY_FAILURE_STATUS and (verdict := page.channel.verdict_for(document.url)):
         raise _error_of(verdict, None)
     if document.status is not None and _matches_status(document.status, request.fail_on_status):
         raise TargetStatus(
@@ -69,12 +60,7 @@ def check_document(page: Page, request: CaptureRequest, activity: PageActivity) 
 def _failure(page: Page, activity: PageActivity, error: str | None) -> CalotypeError:
     document = activity.last_document
     url = activity.unreachable_url or (document.url if document else "")
-    return _error_of(_verdict(page, url) if url else None, error or (document.error if document else None))
-
-
-def _verdict(page: Page, url: str) -> Verdict | None:
-    channel: Any = page.channel
-    return channel.verdict_for(url)
+    return _error_of(page.channel.verdict_for(url) if url else None, error or (document.error if document else None))
 
 
 def _error_of(verdict: Verdict | None, net_error: str | None) -> CalotypeError:

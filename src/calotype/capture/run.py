@@ -17,15 +17,18 @@ from calotype.browser.cdp import CdpError, ConnectionLost
 from calotype.browser.page import Page
 from calotype.browser.pool import BrowserPool
 from calotype.capture.activity import PageActivity
+from calotype.capture.area import Area, bring_into_view, captured_area, cut_warnings, full_page
 from calotype.capture.deadline import Deadline, DeadlineReached
 from calotype.capture.encode import CONTENT_TYPES, encode
+from calotype.capture.inject import inject
 from calotype.capture.navigate import check_document, navigate
 from calotype.capture.prepare import prepare, target_url
 from calotype.capture.result import CaptureMeta, CaptureResult, Timings
-from calotype.capture.settle import Area, settle
-from calotype.capture.shoot import Shot, clip_outside, document_size, enclosing, print_pdf, shoot
-from calotype.capture.world import ScriptError, World
-from calotype.errors import CaptureTimeout, InternalError, InvalidRequest, PageCrashed, SelectorNotFound
+from calotype.capture.settle import settle
+from calotype.capture.shoot import Shot, print_pdf, shoot
+from calotype.capture.wait import wait_as_told, wait_delay
+from calotype.capture.world import World
+from calotype.errors import CaptureTimeout, InternalError, PageCrashed
 from calotype.request import CaptureRequest
 from calotype.settings import BrowserSettings
 
@@ -33,7 +36,6 @@ _log = structlog.get_logger(__name__)
 
 _SHOT_GRACE_S = 10.0  # past the deadline: what a partial picture, or a large one begun in time, may still take
 _PULSE_S = 2.0  # a page in an endless loop can't be drawn; better said now than after the grace
-_SELECTOR_WAIT_S = 5.0  # after the page settled
 
 
 class Precheck(Protocol):
@@ -94,6 +96,7 @@ class Capturer:
         if (url := request.url or request.base_url) and request.html is None:
             self._policy.precheck(url, allow)
         async with self._pool.lease() as lease:
+            lease.page.channel.request_id = request_id
             watch = _Stopwatch()
             watch.timings.queue_ms = lease.queue_ms
             try:
@@ -140,7 +143,8 @@ class _Capture:
 
     async def run(self, allow: tuple[str, ...]) -> tuple[Shot, _Facts]:
         partial_reason = None
-        self._allow(allow)
+        if allow:
+            self._page.channel.allow(allow)
         try:
             async with self._deadline.waiting_for("the browser"):
                 await prepare(self._page, self._request)
@@ -159,11 +163,6 @@ class _Capture:
             raise CaptureTimeout("The page is too busy to be drawn; it never gave the picture.") from reached
         return shot, facts
 
-    def _allow(self, allow: tuple[str, ...]) -> None:
-        if allow:
-            channel: Any = self._page.channel
-            channel.allow(allow)
-
     async def _load(self) -> None:
         request, render = self._request, self._request.render
         self._watch.lap("queue_ms")
@@ -171,67 +170,22 @@ class _Capture:
             await navigate(self._page, target_url(request), request, self._activity, self._deadline)
         finally:
             self._watch.lap("navigate_ms")
-        await self._inject()
-        if render.wait_for is not None:
-            await self._wait_for(render.wait_for.selector, render.wait_for.state)
-        if render.wait_for_function is not None:
-            await self._wait_for_function(render.wait_for_function)
-        if render.wait_until == "settled":
-            await self._settle(None)
+        async with self._deadline.waiting_for("css and js"):
+            self._warnings += await inject(self._world, request)
+        await wait_as_told(self._world, render, self._deadline)
+        await self._settle(None)
         if request.full_page and render.scroll is not False:
             async with self._deadline.waiting_for("scrolling"):
                 await self._world.run("scroll_through", request.max_height)
-            if render.wait_until == "settled":
-                await self._settle(await self._whole_document())
+            await self._settle(await full_page(self._page, request.max_height))
         if request.selector is not None:
-            await self._bring_element(request.selector)
-        if render.delay_ms:
-            async with self._deadline.waiting_for("delay_ms"):
-                await asyncio.sleep(render.delay_ms / 1000)
-
-    async def _inject(self) -> None:
-        request = self._request
-        sheets = [*request.css]
-        # A rule each: one selector that Chromium does not know would void a common rule.
-        sheets += [f"{selector} {{ visibility: hidden !important }}" for selector in request.hide]
-        sheets += [f"{selector} {{ display: none !important }}" for selector in request.remove]
-        async with self._deadline.waiting_for("css and js"):
-            if sheets:
-                await self._world.run("inject_css", sheets)
-            for number, script in enumerate(request.js):
-                await self._run_js(number, script)
-
-    async def _run_js(self, number: int, script: str) -> None:
-        try:
-            await self._world.evaluate_as_page(script)
-        except ScriptError as error:
-            message = f"The script failed: {str(error)[:500]}"
-            self._warnings.append({"code": "script_failed", "field": f"js[{number}]", "message": message})
-
-    async def _wait_for(self, selector: str, state: str) -> None:
-        async with self._deadline.waiting_for(f"wait_for: {selector} to be {state}"):
-            try:
-                await self._world.run("wait_for", selector, state)
-            except ScriptError as error:
-                raise _not_a_selector("render.wait_for", selector) from error
-
-    async def _wait_for_function(self, expression: str) -> None:
-        async with self._deadline.waiting_for("wait_for_function"):
-            try:
-                while not await self._world.evaluate_as_page(expression):
-                    await self._world.evaluate("new Promise(requestAnimationFrame)")
-            except ScriptError as error:
-                message = f"The expression failed: {str(error)[:500]}"
-                details = [{"field": "render.wait_for_function", "message": message}]
-                raise InvalidRequest(message, details=details) from error
+            await self._settle(await bring_into_view(self._world, request.selector, self._deadline))
+        await wait_delay(render.delay_ms, self._deadline)
 
     async def _settle(self, area: Area | None) -> None:
-        finish = self._request.render.animations == "settle"
-        await settle(self._world, self._activity, self._deadline, area=area, finish_animations=finish)
-
-    async def _whole_document(self) -> Area:
-        width, height = await document_size(self._page)
-        return Area(0, 0, width, min(height, self._request.max_height))
+        if self._request.render.wait_until == "settled":
+            finish = self._request.render.animations == "settle"
+            await settle(self._world, self._activity, self._deadline, area=area, finish_animations=finish)
 
     async def _partial(self, reached: DeadlineReached) -> str:
         """The reason for a partial picture, unless the caller wants none or there is nothing to show."""
@@ -250,62 +204,11 @@ class _Capture:
         request = self._request
         if request.format == "pdf":
             return await print_pdf(self._page)
-        area = await self._area()
+        area = await captured_area(self._page, self._world, request)
+        self._warnings += await cut_warnings(self._page, request)
         shot = await shoot(self._page, request, area, max_pixels=self._settings.max_pixels)
         self._watch.lap("capture_ms")
         return shot
-
-    async def _area(self) -> Area | None:
-        """What to cut, None for the viewport."""
-        request = self._request
-        if request.full_page:
-            area = await self._whole_document()
-            await self._warn_if_cut()
-            return area
-        if request.clip is not None:
-            clip = request.clip
-            area = enclosing(Area(clip.x, clip.y, clip.width, clip.height))
-            if error := clip_outside(area, await document_size(self._page)):
-                raise error
-            return area
-        if request.selector is not None:
-            return await self._element_area(request.selector)
-        return None
-
-    async def _warn_if_cut(self) -> None:
-        _, height = await document_size(self._page)
-        if height > self._request.max_height:
-            message = f"The page is {height} px high; the picture ends at max_height, {self._request.max_height} px."
-            self._warnings.append({"code": "max_height_reached", "field": "max_height", "message": message})
-
-    async def _bring_element(self, selector: str) -> None:
-        """Wait for the element and bring it into view, with the content that this may bring."""
-        wait = Deadline(min(_SELECTOR_WAIT_S, self._deadline.remaining_s))
-        try:
-            async with wait.waiting_for("the element"):
-                await self._world.run("wait_for", selector, "visible")
-        except ScriptError as error:
-            raise _not_a_selector("selector", selector) from error
-        except DeadlineReached as reached:
-            raise _selector_not_found(selector) from reached
-        box = await self._element_box(selector)
-        if self._request.render.wait_until == "settled":
-            await self._settle(box)
-
-    async def _element_area(self, selector: str) -> Area:
-        box = await self._element_box(selector)
-        width, height = await document_size(self._page)
-        padding = self._request.padding
-        left, top = max(0.0, box.x - padding), max(0.0, box.y - padding)
-        right = max(min(float(width), box.x + box.width + padding), box.x + box.width)
-        bottom = max(min(float(height), box.y + box.height + padding), box.y + box.height)
-        return enclosing(Area(left, top, right - left, bottom - top))
-
-    async def _element_box(self, selector: str) -> Area:
-        box: dict[str, float] | None = await self._world.run("element_box", selector)
-        if box is None:
-            raise _selector_not_found(selector)
-        return Area(**box)
 
     async def _facts(self, partial_reason: str | None) -> _Facts:
         page_facts: dict[str, str] = await self._world.run("facts")
@@ -321,7 +224,6 @@ class _Capture:
 
     def _blocked(self) -> list[dict[str, Any]]:
         """A warning for each place that the guard kept the page from; as the page named it, no address."""
-        channel: Any = self._page.channel
         return [
             {
                 "code": "blocked_request",
@@ -330,19 +232,9 @@ class _Capture:
                 "host": blocked.host,
                 "reason": blocked.reason,
             }
-            for blocked in channel.blocked()
+            for blocked in self._page.channel.blocked()
         ]
 
 
 def _needs_encoding(shot: Shot, request: CaptureRequest) -> bool:
     return request.resize is not None or shot.format != request.format
-
-
-def _not_a_selector(field: str, selector: str) -> InvalidRequest:
-    message = f"{selector!r} is not a valid CSS selector."
-    return InvalidRequest(message, details=[{"field": field, "message": message}])
-
-
-def _selector_not_found(selector: str) -> SelectorNotFound:
-    message = f"No visible element matches {selector!r}."
-    return SelectorNotFound(message, details=[{"field": "selector", "message": message}])

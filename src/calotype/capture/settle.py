@@ -6,27 +6,14 @@ are decoded, and two frames in a row are laid out alike; and all that at the sam
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from calotype.capture.activity import PageActivity
+from calotype.capture.area import Area
 from calotype.capture.deadline import Deadline
 from calotype.capture.world import World
 
 _ROUNDS = 20  # a page that asks for something new in each of so many rounds never stops
-
-
-@dataclass(frozen=True, slots=True)
-class Area:
-    """A rectangle in document coordinates, CSS pixels."""
-
-    x: float
-    y: float
-    width: float
-    height: float
-
-    def as_dict(self) -> dict[str, float]:
-        return {"x": self.x, "y": self.y, "width": self.width, "height": self.height}
 
 
 async def settle(

@@ -13,8 +13,8 @@ from typing import Any
 
 from calotype.browser.cdp import CdpError
 from calotype.browser.page import Page
-from calotype.capture.settle import Area
-from calotype.errors import InternalError, InvalidRequest, ResultTooLarge
+from calotype.capture.area import Area
+from calotype.errors import InternalError, ResultTooLarge
 from calotype.request import CaptureRequest
 
 # Beyond these Chromium's encoders answer with no data and no error (measured, Chromium 156).
@@ -31,19 +31,6 @@ class Shot:
     format: str
     width_px: int
     height_px: int
-
-
-def enclosing(area: Area) -> Area:
-    """The smallest rectangle on whole pixels around `area`: a cut between pixels would blur the picture."""
-    x, y = math.floor(area.x), math.floor(area.y)
-    return Area(x, y, math.ceil(area.x + area.width) - x, math.ceil(area.y + area.height) - y)
-
-
-async def document_size(page: Page) -> tuple[int, int]:
-    """Width and height of the whole document."""
-    metrics = await page.session.call("Page.getLayoutMetrics")
-    size = metrics["cssContentSize"]
-    return math.ceil(size["width"]), math.ceil(size["height"])
 
 
 async def shoot(page: Page, request: CaptureRequest, area: Area | None, *, max_pixels: int) -> Shot:
@@ -104,12 +91,3 @@ def _first_page_size_px(pdf: bytes) -> tuple[int, int]:
     box = re.search(rb"/MediaBox\s*\[\s*0\s+0\s+([\d.]+)\s+([\d.]+)", pdf)
     points = (float(box[1]), float(box[2])) if box else tuple(inches * 72 for inches in _A4_INCHES)
     return round(points[0] / _POINTS_PER_CSS_PX), round(points[1] / _POINTS_PER_CSS_PX)
-
-
-def clip_outside(area: Area, document: tuple[int, int]) -> InvalidRequest | None:
-    """The error for a clip that shows nothing of the document."""
-    width, height = document
-    if area.x < width and area.y < height:
-        return None
-    message = f"The clip lies outside of the document, which is {width}x{height}."
-    return InvalidRequest(message, details=[{"field": "clip", "message": message}])

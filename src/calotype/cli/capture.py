@@ -18,6 +18,7 @@ import click
 from pydantic import BaseModel
 
 from calotype.app import open_capturer
+from calotype.guard.allow import AllowList
 from calotype.request import ParsedRequest, parse_query
 from calotype.request.flat import ALIASES, FLAT_FIELDS, FlatField
 from calotype.request.model import CaptureRequest
@@ -86,6 +87,10 @@ def capture(
         raise click.UsageError("Where to? Name a file with -o, e.g. -o page.png, or -o - for standard output.")
     quiet = settings.log.model_copy(update={"level": "warning"}) if settings.log.level == "info" else settings.log
     configure_logging(quiet)
+    try:
+        AllowList.parse(allow, setting="--allow")
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
     parsed = _parse(url, html.read() if html else None, output, options)
     image, meta = asyncio.run(_capture(settings, parsed, allow))
     if str(output) == "-":
@@ -99,9 +104,9 @@ def capture(
     if as_json:
         click.echo(json.dumps(meta, indent=2, ensure_ascii=False), err=str(output) == "-")
     else:
-        click.echo(
-            f"{output}: {meta['width']}x{meta['height']}, {meta['bytes']} bytes, {meta['elapsed_ms']} ms", err=True
-        )
+        status = "" if meta["status_code"] in (None, 200) else f", the page's status is {meta['status_code']}"
+        size = f"{meta['width']}x{meta['height']}, {meta['bytes']} bytes, {meta['elapsed_ms']} ms"
+        click.echo(f"{output}: {size}{status}", err=True)
 
 
 def _parse(url: str | None, html: str | None, output: Path, options: dict[str, Any]) -> ParsedRequest:

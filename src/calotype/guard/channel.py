@@ -22,7 +22,7 @@ from calotype.guard.wire import Wire
 from calotype.settings import GuardSettings
 
 _log = structlog.get_logger(__name__)
-_MAX_LOG_LINES = 100  # of one capture: a page must not fill the log
+_MAX_LOG_LINES = 100  # refusals of one capture: a page must not fill the log
 _MAX_DECISIONS = 10_000
 
 
@@ -58,7 +58,7 @@ class Channel:
         self._tasks: set[asyncio.Task[None]] = set()
         self._wires: set[Wire] = set()
         self._clients = 0
-        self._log_lines = 0
+        self._denials = 0
         self._closed: asyncio.Future[None] | None = None
         self._on_closed = on_closed
 
@@ -106,12 +106,14 @@ class Channel:
 
     async def decide(self, host: str, port: int) -> Decision:
         """Ask the policy, once per host and port; write refusals down."""
-        decision = self._decisions.get((host, port))
-        if decision is None:
-            decision = await self._policy.decide(host, port, self._pins, self._allow_extra)
+        known = self._decisions.get((host, port))
+        if known is not None:
+            return known
+        decision = await self._policy.decide(host, port, self._pins, self._allow_extra)
+        if (host, port) not in self._decisions:  # else another request was waiting for the same answer
+            self._note(host, port, decision)
             if len(self._decisions) < _MAX_DECISIONS:
                 self._decisions[host, port] = decision
-            self._note(host, port, decision)
         return decision
 
     async def dial(self, decision: Decision, port: int) -> Wire:
@@ -127,22 +129,17 @@ class Channel:
     # ------------------------------------------------------------------------------------------------------------------
 
     def _note(self, host: str, port: int, decision: Decision) -> None:
-        if not decision.allowed and decision.reason != "unresolvable":
-            self.records.block(host, port, decision)
-        self._log_lines += 1
-        if self._log_lines > _MAX_LOG_LINES:
+        fields: dict[str, object] = {"host": host, "port": port, "reason": decision.reason, "channel": self.server}
+        fields["refused"] = [str(address) for address in decision.refused]
+        fields["request_id"] = self.request_id
+        if decision.allowed:
+            _log.debug("egress_allowed", addresses=[str(address) for address in decision.addresses], **fields)
             return
-        write, event = (_log.debug, "egress_allowed") if decision.allowed else (_log.info, "egress_denied")
-        write(
-            event,
-            host=host,
-            port=port,
-            reason=decision.reason,
-            addresses=[str(address) for address in decision.addresses],
-            refused=[str(address) for address in decision.refused],
-            channel=self.server,
-            request_id=self.request_id,
-        )
+        if decision.reason != "unresolvable":
+            self.records.block(host, port, decision)
+        self._denials += 1
+        if self._denials <= _MAX_LOG_LINES:
+            _log.info("egress_denied", **fields)
 
     def _make_upstream(self) -> Wire:
         return Wire(on_made=self._keep, on_bytes=self._count)

@@ -12,6 +12,9 @@ import ada_url
 
 from calotype.guard.address import IPAddress, parse_address
 
+DEFAULT_PORTS = {"http:": 80, "https:": 443, "ws:": 80, "wss:": 443}
+"""By the protocol of a URL, as the URL parser spells it. No other protocol gets as far as the network."""
+
 LOCALHOST_ADDRESSES: tuple[IPAddress, ...] = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 """What `localhost` and everything below it is (RFC 6761 section 6.3); DNS is never asked."""
 

@@ -14,7 +14,7 @@ from typing import Literal
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/1\.([01])")
 _STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d)[ \t]++([1-9]\d\d)(?!\d)(.*)")
-_UNFIT = re.compile(rb"[\r\n\x00]")  # in a field's value
+_UNFIT = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # in a field's value (RFC 9110 section 5.5)
 _FOLD = re.compile(rb"\r?\n[ \t]++")  # obsolete line folding, RFC 9112 section 5.2
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
@@ -51,11 +51,14 @@ class Fields:
         return True
 
     def members(self, name: bytes) -> list[bytes]:
-        """Return the members, in lower case, of the list that all fields of a deciding name are together."""
+        """Return the members, in lower case, of the list that all fields of a deciding name are together.
+
+        None if there is no such field; one empty member if there is, with nothing in it.
+        """
         value = self._deciding.get(name)
-        if not value:
+        if value is None:
             return []
-        return [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))]
+        return [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))] or [b""]
 
     def end_to_end(self, *, without: frozenset[bytes]) -> list[bytes]:
         """Return the lines that are passed on."""

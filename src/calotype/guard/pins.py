@@ -14,6 +14,8 @@ from calotype.guard.resolver import Resolver
 MAX_NAMES = 1_000
 """Names of one capture: ten times the busiest real pages. A page that invents names can't flood the DNS server."""
 
+_LOOKUPS_AT_ONCE = 8  # a page whose names are slow to look up must not take all the resolver's time from the others
+
 
 class TooManyNames(Exception):
     """The capture has used up its names."""
@@ -25,6 +27,7 @@ class Pins:
     def __init__(self, *, max_names: int = MAX_NAMES) -> None:
         self._lookups: dict[str, asyncio.Task[tuple[IPAddress, ...]]] = {}
         self._max_names = max_names
+        self._turns = asyncio.Semaphore(_LOOKUPS_AT_ONCE)
 
     async def lookup(self, name: str, resolver: Resolver) -> tuple[IPAddress, ...]:
         """Return the name's addresses, none if it has none; ask the resolver only for a new name.
@@ -36,7 +39,7 @@ class Pins:
         if lookup is None:
             if len(self._lookups) >= self._max_names:
                 raise TooManyNames
-            lookup = self._lookups[name] = asyncio.create_task(_resolve(name, resolver), name="guard-lookup")
+            lookup = self._lookups[name] = asyncio.create_task(self._resolve(name, resolver), name="guard-lookup")
         # Shielded: one request that goes away must not take the answer from the others.
         return await asyncio.shield(lookup)
 
@@ -47,6 +50,6 @@ class Pins:
         await asyncio.gather(*self._lookups.values(), return_exceptions=True)
         self._lookups.clear()
 
-
-async def _resolve(name: str, resolver: Resolver) -> tuple[IPAddress, ...]:
-    return tuple(await resolver.resolve(name))
+    async def _resolve(self, name: str, resolver: Resolver) -> tuple[IPAddress, ...]:
+        async with self._turns:
+            return tuple(await resolver.resolve(name))

@@ -20,10 +20,9 @@ import ada_url
 from calotype.errors import BlockedTarget, InvalidUrl
 from calotype.guard.address import AddressClass, IPAddress, classify, judged_as, parse_address
 from calotype.guard.allow import AllowList
-from calotype.guard.hostname import LOCALHOST_ADDRESSES, is_internal, is_localhost, parse_host
+from calotype.guard.hostname import DEFAULT_PORTS, LOCALHOST_ADDRESSES, is_internal, is_localhost, parse_host
 from calotype.guard.pins import Pins, TooManyNames
 from calotype.guard.resolver import Resolver, open_resolver
-from calotype.guard.target import DEFAULT_PORTS
 from calotype.settings import GuardSettings
 
 _BLOCKED_MESSAGE = "The page is an address that this server does not visit."

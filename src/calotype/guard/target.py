@@ -12,9 +12,8 @@ from typing import NamedTuple
 
 import ada_url
 
+from calotype.guard.hostname import DEFAULT_PORTS
 from calotype.guard.http1 import BadMessage, RequestHead
-
-DEFAULT_PORTS = {"http:": 80, "https:": 443, "ws:": 80, "wss:": 443}
 
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/?#@\\]+):([0-9]{1,5})")
 _HTTP_URL = re.compile(r"http://([^/?#@\\]+)([/?][^#]*)?", re.IGNORECASE)

@@ -1,0 +1,56 @@
+"""The waits that a caller names: for an element, for an expression, for a time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from calotype.capture.deadline import Deadline
+from calotype.capture.world import ScriptError, World
+from calotype.errors import InvalidRequest
+from calotype.request import Render
+
+_MESSAGE_MAX_CHARS = 500
+
+
+async def wait_as_told(world: World, render: Render, deadline: Deadline) -> None:
+    """Wait for `wait_for`, then `wait_for_function`.
+
+    Raises:
+        InvalidRequest: the selector is none, or the expression throws.
+        DeadlineReached
+    """
+    if render.wait_for is not None:
+        selector, state = render.wait_for.selector, render.wait_for.state
+        async with deadline.waiting_for(f"wait_for: {selector} to be {state}"):
+            await wait_for_element(world, selector, state, field="render.wait_for")
+    if render.wait_for_function is not None:
+        async with deadline.waiting_for("wait_for_function"):
+            await _wait_for_function(world, render.wait_for_function)
+
+
+async def wait_for_element(world: World, selector: str, state: str, *, field: str) -> None:
+    """Wait until the element is `visible`, `hidden`, `attached` or `detached`.
+
+    Raises:
+        InvalidRequest: `field` holds no selector.
+    """
+    try:
+        await world.run("wait_for", selector, state)
+    except ScriptError as error:
+        message = f"{selector!r} is not a valid CSS selector."
+        raise InvalidRequest(message, details=[{"field": field, "message": message}]) from error
+
+
+async def wait_delay(delay_ms: int, deadline: Deadline) -> None:
+    if delay_ms:
+        async with deadline.waiting_for("delay_ms"):
+            await asyncio.sleep(delay_ms / 1000)
+
+
+async def _wait_for_function(world: World, expression: str) -> None:
+    try:
+        while not await world.evaluate_as_page(expression):
+            await world.evaluate("new Promise(requestAnimationFrame)")
+    except ScriptError as error:
+        message = f"The expression failed: {str(error)[:_MESSAGE_MAX_CHARS]}"
+        raise InvalidRequest(message, details=[{"field": "render.wait_for_function", "message": message}]) from error
