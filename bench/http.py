@@ -59,11 +59,15 @@ class Client:
         )
 
     async def quiesce(self) -> None:
-        """The server cleans up behind its answers; what is left of that falls on the next block."""
+        """The server cleans up behind its answers; what is left of that falls on the next block.
+
+        Connections end with their block: the server closes those that idle through the other sides' blocks.
+        """
+        await self.close()
 
     async def close(self) -> None:
-        for _, writer in self._idle:
-            writer.close()
+        while self._idle:
+            self._idle.pop()[1].close()
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self._port, limit=_READ_LIMIT_BYTES)

@@ -19,6 +19,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from calotype.browser.discover import INSTALL_COMMAND, BrowserNotFound, find_browser, sandbox_available, sandbox_fix
 from calotype.database import Database
+from calotype.errors import CalotypeError
 from calotype.settings import BrowserSettings, Settings
 
 State = Literal["ok", "warning", "missing"]
@@ -133,7 +134,7 @@ async def examine_database(url: str) -> Finding:
         if _is_sqlite_not_made_yet(url):
             return Finding("database", "ok", f"{shown} (made on the first start)")
         await _query(Database(url))
-    except (OSError, SQLAlchemyError, ImportError) as error:
+    except (CalotypeError, OSError, SQLAlchemyError) as error:
         reason = str(error).splitlines()[0]
         return Finding("database", "missing", reason, "start the database, or correct CALOTYPE_DATABASE__URL")
     return Finding("database", "ok", shown)

@@ -173,6 +173,11 @@ def test_text_of_every_script_has_its_glyphs(server: ServerProcess, site: Site) 
     assert red.tobytes() != blue.tobytes()
 
 
+def test_web_fonts_are_awaited(server: ServerProcess, site: Site) -> None:
+    image, _ = server.picture(url=f"{site.url}/webfont.html", format="png")
+    assert_pixels(image, {(340, 60): blocks.RED, (380, 60): blocks.WHITE})
+
+
 def test_html_with_a_base_url(server: ServerProcess, site: Site) -> None:
     html = '<title>Own</title><body style="margin:0"><img src="/colour/00ff00?w=50&h=50">'
     image, meta = server.picture(html=html, base_url=f"{site.url}/deep/", format="png")

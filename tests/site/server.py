@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -80,6 +81,18 @@ async def _data(_: Request) -> Response:
     return JSONResponse({"colour": "#ff0000", "image": "/colour/0000ff?w=200&h=100"})
 
 
+def _system_font() -> bytes:
+    """A monospaced font of this machine."""
+    found = subprocess.run(["fc-match", "-f", "%{file}", "Liberation Mono"], capture_output=True, check=True, text=True)
+    return Path(found.stdout).read_bytes()
+
+
+async def _font(_: Request) -> Response:
+    """A web font that comes a little late."""
+    await asyncio.sleep(0.3)
+    return Response(await asyncio.to_thread(_system_font), media_type="font/ttf")
+
+
 async def _download(_: Request) -> Response:
     return Response(b"PK", headers={"Content-Disposition": "attachment; filename=a.zip"}, media_type="application/zip")
 
@@ -97,6 +110,7 @@ _ROUTES = [
     Route("/colour/{hex}", _colour),
     Route("/echo", _echo),
     Route("/data.json", _data),
+    Route("/font.ttf", _font),
     Route("/download", _download),
     Route("/no-content", lambda _: Response(status_code=204)),
     Route("/hang", _hang),

@@ -7,38 +7,36 @@ that size. Nothing here logs or returns a key but `create`, once.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import hmac
-import os
 import re
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
-from typing import Any
+from datetime import datetime
 
 import structlog
-from sqlalchemy import func, insert, select, update
+from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calotype.database import Database
-from calotype.errors import ApiKeyInvalid, ApiKeyMissing
-from calotype.schema import api_keys
-from calotype.settings import Plan, Settings
+from calotype.errors import ApiKeyInvalid, ApiKeyMissing, InvalidRequest
+from calotype.guard.allow import AllowList
+from calotype.schema import FIRST_START, NAME_MAX_CHARS, OPERATOR, api_keys
+from calotype.settings import Plan
 
 _log = structlog.get_logger(__name__)
 
 SERVICE = "screenshot"
-_CACHE_TTL = timedelta(seconds=5)  # within which a revocation by another process takes effect
+_CACHE_TTL_S = 4.0  # a revocation by another process takes effect within 5 s
 _CACHE_MAX_KEYS = 10_000
 _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ID_CHARS = 8
 _SECRET_CHARS = 43  # of 62 characters each: 256 bits
 _KEY = re.compile(rf"calo_([0-9A-Za-z]{{{_ID_CHARS}}})_([0-9A-Za-z]{{{_SECRET_CHARS}}})")
-_PEPPER_BYTES = 32
 _HOW_TO_SEND = "Send it as `Authorization: Bearer KEY`, as `X-API-Key: KEY`, or as `api_key`."
 _INVALID = "The API key is unknown, revoked or expired, or belongs to another service."
 
@@ -88,7 +86,7 @@ class _Known:
     info: KeyInfo
     secret_hash: bytes
     service: str
-    looked_up_at: datetime
+    looked_up_s: float
 
 
 class KeyRing:
@@ -101,17 +99,21 @@ class KeyRing:
         pepper: bytes,
         plans: Callable[[str], Plan | None],
         clock: Callable[[], datetime],
+        monotonic_s: Callable[[], float] = time.monotonic,
     ) -> None:
         """
         Args:
             plans: the plan of a name, None if there is none.
-            clock: the time, in UTC.
+            clock: the time, with its zone: when keys expire.
+            monotonic_s: the age of cached lookups, whatever happens to the time.
         """
         self._database = database
         self._pepper = pepper
         self._plans = plans
         self._clock = clock
+        self._monotonic_s = monotonic_s
         self._cache: OrderedDict[str, _Known] = OrderedDict()
+        self._revocations = 0
 
     async def create(
         self,
@@ -124,35 +126,39 @@ class KeyRing:
         """Make a key and store its hash.
 
         Raises:
-            ValueError: there is no such plan.
+            InvalidRequest: there is no such plan, the name is too long, the time is past, or `allow` can't be read.
         """
-        if self._plans(plan_name) is None:
-            raise ValueError(f"there is no plan {plan_name!r}")
+        self._check(plan_name, name, expires_at, allow)
         async with self._database.transaction() as connection:
-            return await self._insert(connection, plan_name, name, expires_at, allow)
+            return await self._insert(connection, OPERATOR, plan_name, name, expires_at, allow)
 
     async def ensure_first(self, plan_name: str, name: str) -> NewKey | None:
         """Make a key if none was ever made; of several servers that start at once, one does."""
-        async with self._database.transaction() as connection:
-            if (await connection.execute(select(func.count()).select_from(api_keys))).scalar_one():
-                return None
-            return await self._insert(connection, plan_name, name, None, ())
+        self._check(plan_name, name, None, ())
+        try:
+            async with self._database.transaction() as connection:
+                if (await connection.execute(select(func.count()).select_from(api_keys))).scalar_one():
+                    return None
+                return await self._insert(connection, FIRST_START, plan_name, name, None, ())
+        except IntegrityError:  # the index on `origin`: where the count takes no lock, another server was first
+            return None
 
     async def list(self) -> list[KeyInfo]:
         """Every key ever made, oldest first."""
-        async with self._database.transaction() as connection:
-            rows = (
-                await connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id))
-            ).mappings()
-            return [_info(dict(row)) for row in rows]
+        async with self._database.reading() as connection:
+            rows = await connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id))
+            return [_info(row) for row in rows.mappings()]
 
     async def revoke(self, key_id: str) -> bool:
         """End a key: in this process at once, in others within 5 s. False if there is no such key."""
-        self._cache.pop(key_id, None)
-        statement = update(api_keys).where(api_keys.c.id == key_id)
-        revoked_at = func.coalesce(api_keys.c.revoked_at, self._clock())
-        async with self._database.transaction() as connection:
-            return (await connection.execute(statement.values(revoked_at=revoked_at))).rowcount > 0
+        revoked_at = func.coalesce(api_keys.c.revoked_at, self._clock(), type_=api_keys.c.revoked_at.type)
+        statement = update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=revoked_at)
+        try:
+            async with self._database.transaction() as connection:
+                return (await connection.execute(statement)).rowcount > 0
+        finally:
+            self._revocations += 1  # what a lookup under way has read is not kept
+            self._cache.pop(key_id, None)
 
     async def authenticate(self, text: str | None) -> Principal:
         """Recognise a key.
@@ -161,6 +167,7 @@ class KeyRing:
             ApiKeyMissing: there is none.
             ApiKeyInvalid: it is not one of ours, or not any more. The message is always the same.
         """
+        text = (text or "").strip()
         if not text:
             raise ApiKeyMissing(f"The request carries no API key. {_HOW_TO_SEND}")
         match = _KEY.fullmatch(text)
@@ -176,9 +183,22 @@ class KeyRing:
             raise ApiKeyInvalid(_INVALID)
         return Principal(known.info.key_id, known.info.name, plan, known.info.allow)
 
+    def _check(self, plan_name: str, name: str | None, expires_at: datetime | None, allow: tuple[str, ...]) -> None:
+        if self._plans(plan_name) is None:
+            raise _invalid("plan", f"There is no plan {plan_name!r}.")
+        if len(name or "") > NAME_MAX_CHARS:
+            raise _invalid("name", f"A name has at most {NAME_MAX_CHARS} characters.")
+        if expires_at is not None and expires_at <= self._clock():
+            raise _invalid("expires_at", "The key would have expired already.")
+        try:
+            AllowList.parse(allow, setting="allow")
+        except ValueError as error:
+            raise _invalid("allow", str(error)) from error
+
     async def _insert(
         self,
         connection: AsyncConnection,
+        origin: str,
         plan_name: str,
         name: str | None,
         expires_at: datetime | None,
@@ -191,7 +211,8 @@ class KeyRing:
             "service": SERVICE,
             "plan": plan_name,
             "name": name,
-            "allow": list(allow),
+            "allow": [*allow],
+            "origin": origin,
             "created_at": self._clock(),
             "expires_at": expires_at,
         }
@@ -199,17 +220,19 @@ class KeyRing:
         return NewKey(key_id, f"calo_{key_id}_{secret}")
 
     async def _look_up(self, key_id: str) -> _Known | None:
-        now = self._clock()
+        now_s = self._monotonic_s()  # before the question: what changes after it is seen by the next
         known = self._cache.get(key_id)
-        if known is not None and now - known.looked_up_at < _CACHE_TTL:
+        if known is not None and now_s - known.looked_up_s < _CACHE_TTL_S:
             return known
-        async with self._database.transaction() as connection:
+        revocations = self._revocations
+        async with self._database.reading() as connection:
             row = (await connection.execute(select(api_keys).where(api_keys.c.id == key_id))).mappings().one_or_none()
+        self._cache.pop(key_id, None)
         if row is None:
-            self._cache.pop(key_id, None)
-            return None
-        known = _Known(_info(dict(row)), row["secret_hash"], row["service"], now)
-        self._cache[key_id] = known
+            return None  # not kept: it may be made the next moment, and strangers would fill the cache
+        known = _Known(_info(row), row["secret_hash"], row["service"], now_s)
+        if revocations == self._revocations:
+            self._cache[key_id] = known
         if len(self._cache) > _CACHE_MAX_KEYS:
             self._cache.popitem(last=False)
         return known
@@ -218,50 +241,21 @@ class KeyRing:
         return hmac.digest(self._pepper, secret.encode(), hashlib.sha256)
 
 
-def load_pepper(settings: Settings) -> bytes:
-    """The secret that keys are hashed with: the setting, or the one in `<data_dir>/pepper`, made at first use.
-
-    Raises:
-        OSError: the file can't be made or read.
-    """
-    if settings.keys.pepper is not None:
-        return settings.keys.pepper.get_secret_value().encode()
-    path = settings.data_dir / "pepper"
-    if not path.exists():
-        _write_once(path, secrets.token_hex(_PEPPER_BYTES).encode())
-    return path.read_bytes()
-
-
-def _write_once(path: Path, content: bytes) -> None:
-    """Create a file that is whole from the moment it exists; of several writers at once, the first wins."""
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        os.write(descriptor, content)
-        os.fsync(descriptor)
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)
-    finally:
-        os.close(descriptor)
-        draft.unlink()
-
-
 def _random(length: int) -> str:
     return "".join(secrets.choice(_ALPHABET) for _ in range(length))
 
 
-def _info(row: dict[str, Any]) -> KeyInfo:
+def _invalid(field: str, message: str) -> InvalidRequest:
+    return InvalidRequest(message, details=[{"field": field, "message": message}])
+
+
+def _info(row: RowMapping) -> KeyInfo:
     return KeyInfo(
         key_id=row["id"],
         name=row["name"],
         plan=row["plan"],
         allow=tuple(row["allow"]),
-        created_at=_utc(row["created_at"]),
-        expires_at=_utc(row["expires_at"]) if row["expires_at"] else None,
-        revoked_at=_utc(row["revoked_at"]) if row["revoked_at"] else None,
+        created_at=row["created_at"],
+        expires_at=row["expires_at"],
+        revoked_at=row["revoked_at"],
     )
-
-
-def _utc(moment: datetime) -> datetime:
-    """SQLite forgets the zone of a time; all of ours are UTC."""
-    return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)

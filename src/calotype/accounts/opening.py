@@ -6,7 +6,8 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
-from calotype.accounts.keys import KeyRing, load_pepper
+from calotype.accounts.keys import KeyRing
+from calotype.accounts.pepper import load_pepper
 from calotype.database import Database
 from calotype.settings import Settings
 
@@ -16,7 +17,7 @@ async def open_accounts(settings: Settings) -> AsyncGenerator[tuple[Database, Ke
     """Open the database, brought up to date, and the keys in it.
 
     Raises:
-        DatabaseUnusable, OSError, SQLAlchemyError: it can't be opened; nothing is left open.
+        DatabaseUnusable, PepperUnusable, OSError, SQLAlchemyError: it can't be opened; nothing is left open.
     """
     settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     database = Database(settings.database_url)

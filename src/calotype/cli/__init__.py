@@ -1,4 +1,7 @@
-"""The `calotype` command. Each subcommand is a module of its own, imported when it is used."""
+"""The `calotype` command. Each subcommand is a module of its own, imported when it is used.
+
+Errors on purpose become one message and a status here: 1, or 2 for wrong settings and usage.
+"""
 
 from __future__ import annotations
 
@@ -6,14 +9,15 @@ from collections.abc import Callable
 from functools import partial
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from pydantic import ValidationError
 
 from calotype import __version__
 from calotype.errors import CalotypeError
-from calotype.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from calotype.settings import Settings
 
 _SUBCOMMANDS = {
     "capture": "Make a picture of one page, without a server.",
@@ -21,7 +25,6 @@ _SUBCOMMANDS = {
     "keys": "Make, list and revoke API keys.",
     "serve": "Serve the HTTP API.",
 }
-_BAD_SETTINGS_STATUS = 2
 
 
 class _Lazy(click.Group):
@@ -63,25 +66,9 @@ def main(context: click.Context, config: Path | None) -> None:
 
 
 def _load(config: Path | None, **overrides: Any) -> Settings:
-    try:
-        return load_settings(config, **overrides)
-    except (ValidationError, ValueError, OSError) as error:
-        for line in _setting_errors(error):
-            click.echo(f"Error: {line}", err=True)
-        raise click.exceptions.Exit(_BAD_SETTINGS_STATUS) from error
+    from calotype.cli.configuration import read_settings  # pydantic is 150 ms that `--help` does without
 
-
-def _setting_errors(error: Exception) -> list[str]:
-    if not isinstance(error, ValidationError):
-        return [f"The settings can't be read: {error}"]
-    return [f"{_variable(each['loc'])}: {each['msg']}" for each in error.errors(include_url=False, include_input=False)]
-
-
-def _variable(loc: tuple[int | str, ...]) -> str:
-    """The environment's name for a place in the tree; of a list's entry, the list's and its number."""
-    names = [str(part).upper() for part in loc if isinstance(part, str)]
-    numbers = "".join(f"[{part}]" for part in loc if isinstance(part, int))
-    return f"CALOTYPE_{'__'.join(names)}{numbers}" if names else "CALOTYPE_…"
+    return read_settings(config, **overrides)
 
 
 def _in_words(error: CalotypeError) -> str:
@@ -89,5 +76,5 @@ def _in_words(error: CalotypeError) -> str:
     return "\n".join([error.message, *(f"  {message}" for message in details)])
 
 
-LoadSettings = Callable[..., Settings]
+LoadSettings = Callable[..., "Settings"]
 """What subcommands get as `click.pass_obj`: the settings, with overrides from the command line."""

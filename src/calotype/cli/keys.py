@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
 import click
+from sqlalchemy.exc import SQLAlchemyError
 
 from calotype.accounts.keys import KeyInfo, KeyRing
 from calotype.accounts.opening import open_accounts
@@ -18,6 +19,7 @@ from calotype.settings import BUILT_IN_PLANS, Settings
 
 _T = TypeVar("_T")
 _AGE = re.compile(r"(\d{1,6})([mhd])")
+_KEY_START = re.compile(r"calo_([0-9A-Za-z]+)")
 _AGE_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _COLUMNS = ("ID", "PLAN", "STATE", "CREATED", "EXPIRES", "NAME")
 
@@ -28,17 +30,20 @@ class _Expiry(click.ParamType[datetime]):
     name = "expiry"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        now = datetime.now(UTC)
-        if match := _AGE.fullmatch(str(value)):
-            return now + timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})
         try:
-            moment = datetime.fromisoformat(str(value))
-        except ValueError:
+            moment = _moment(str(value), now := datetime.now(UTC))
+        except (ValueError, OverflowError):
             self.fail(f"{value!r} is neither an age such as 30m, 12h or 90d nor a date such as 2027-01-31.", param, ctx)
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         if moment <= now:
             self.fail(f"{value!r} lies in the past.", param, ctx)
         return moment
+
+
+def _moment(text: str, now: datetime) -> datetime:
+    if match := _AGE.fullmatch(text):
+        return now + timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})
+    moment = datetime.fromisoformat(text)
+    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @click.group(short_help="Make, list and revoke API keys.")
@@ -88,7 +93,12 @@ def list_(load: Callable[..., Settings], as_json: bool) -> None:
 @click.argument("key_id", metavar="ID")
 @click.pass_obj
 def revoke(load: Callable[..., Settings], key_id: str) -> None:
-    """End a key. Running servers refuse it within 5 seconds."""
+    """End a key. Running servers refuse it within 5 seconds.
+
+    ID is what `list` shows; of a key that leaked, the key itself does.
+    """
+    if match := _KEY_START.match(key_id):
+        key_id = match[1]
     if not _run(load(), lambda ring: ring.revoke(key_id)):
         raise click.ClickException(f"There is no key {key_id!r}; `calotype keys list` shows them.")
     click.echo(f"Key {key_id} is revoked.", err=True)
@@ -98,7 +108,7 @@ def _check_allow(entries: tuple[str, ...]) -> None:
     try:
         AllowList.parse(entries, setting="--allow")
     except ValueError as error:
-        raise click.ClickException(str(error)) from error
+        raise click.BadParameter(str(error), param_hint="--allow") from error
 
 
 def _run(settings: Settings, work: Callable[[KeyRing], Awaitable[_T]]) -> _T:
@@ -106,7 +116,10 @@ def _run(settings: Settings, work: Callable[[KeyRing], Awaitable[_T]]) -> _T:
         async with open_accounts(settings) as (_, ring):
             return await work(ring)
 
-    return asyncio.run(with_keys())
+    try:
+        return asyncio.run(with_keys())
+    except (OSError, SQLAlchemyError) as error:
+        raise click.ClickException(f"The keys can't be reached: {str(error).splitlines()[0]}") from error
 
 
 def _row(info: KeyInfo, now: datetime) -> tuple[str, ...]:

@@ -6,5 +6,6 @@ from alembic import context
 
 from calotype.schema import metadata
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+# Batches: SQLite alters most things by copying the table.
+context.configure(connection=context.config.attributes["connection"], target_metadata=metadata, render_as_batch=True)
 context.run_migrations()

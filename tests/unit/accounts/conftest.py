@@ -19,12 +19,14 @@ PEPPER = b"pepper for tests"
 @dataclass
 class Clock:
     now: datetime = datetime(2030, 1, 1, tzinfo=UTC)
+    monotonic_s: float = 1000.0
 
     def __call__(self) -> datetime:
         return self.now
 
     def advance(self, **span: float) -> None:
         self.now += timedelta(**span)
+        self.monotonic_s += timedelta(**span).total_seconds()
 
 
 @pytest.fixture
@@ -42,7 +44,7 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
 
 
 def ring(database: Database, clock: Clock) -> KeyRing:
-    return KeyRing(database, pepper=PEPPER, plans=Settings().plan, clock=clock)
+    return KeyRing(database, pepper=PEPPER, plans=Settings().plan, clock=clock, monotonic_s=lambda: clock.monotonic_s)
 
 
 @pytest.fixture

@@ -11,9 +11,10 @@ import pytest
 from pydantic import SecretStr
 from sqlalchemy import update
 
-from calotype.accounts.keys import KeyRing, load_pepper
+from calotype.accounts.keys import KeyRing
+from calotype.accounts.pepper import load_pepper
 from calotype.database import Database
-from calotype.errors import ApiKeyInvalid, ApiKeyMissing
+from calotype.errors import ApiKeyInvalid, ApiKeyMissing, InvalidRequest
 from calotype.schema import api_keys
 from calotype.settings import KeySettings, Settings
 
@@ -106,7 +107,7 @@ async def test_a_plan_removed_from_the_settings_closes_its_keys(database: Databa
 
 
 async def test_an_unknown_plan_is_refused(keys: KeyRing) -> None:
-    with pytest.raises(ValueError, match="gold"):
+    with pytest.raises(InvalidRequest, match="gold"):
         await keys.create("gold")
 
 

@@ -20,10 +20,20 @@ def upgrade() -> None:
         sa.Column("plan", sa.String(32), nullable=False),
         sa.Column("name", sa.String(200)),
         sa.Column("allow", sa.JSON, nullable=False),
+        sa.Column("origin", sa.String(16), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True)),
         sa.Column("revoked_at", sa.DateTime(timezone=True)),
         sa.PrimaryKeyConstraint("id", name="pk_api_keys"),
+    )
+    is_first_start = sa.text("origin = 'first_start'")
+    op.create_index(
+        "uq_api_keys_first_start",
+        "api_keys",
+        ["origin"],
+        unique=True,
+        sqlite_where=is_first_start,
+        postgresql_where=is_first_start,
     )
 
 
