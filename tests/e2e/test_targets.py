@@ -69,6 +69,12 @@ def test_an_answer_that_is_no_page(server: ServerProcess, site: Site, path: str,
     assert text in error["message"]
 
 
+def test_endless_redirects_are_an_error(server: ServerProcess, site: Site) -> None:
+    error = server.error(500, url=f"{site.url}/redirect-for-ever")
+    assert error["code"] == "target_unreachable"
+    assert "without end" in error["message"]
+
+
 def test_the_pages_own_error_status_is_a_picture(server: ServerProcess, site: Site) -> None:
     _, meta = server.picture(url=f"{site.url}/status/404")
     assert (meta["status_code"], meta["title"]) == (404, "404")

@@ -71,6 +71,16 @@ def test_a_page_in_a_busy_loop_is_a_timeout_and_the_next_capture_is_right(server
     assert pixel(image, 50, 50) == blocks.RED
 
 
+@pytest.mark.parametrize(
+    "again", ["<script>location.reload()</script>", '<meta http-equiv="refresh" content="0">'], ids=["script", "meta"]
+)
+def test_a_page_that_reloads_itself_for_ever_is_shown_as_it_is(server: ServerProcess, site: Site, again: str) -> None:
+    body = {"html": f"<body style='background:#00ff00'>{again}", "base_url": f"{site.url}/", "format": "png"}
+    image, meta = server.picture(**body, render={"timeout_ms": 1500})
+    assert pixel(image, 600, 600) == blocks.GREEN
+    assert meta["partial"] is True
+
+
 def test_dialogs_do_not_hold_the_page(server: ServerProcess, site: Site) -> None:
     image, _ = server.picture(url=f"{site.url}/dialogs.html", format="png")
     assert pixel(image, 600, 600) == blocks.GREEN

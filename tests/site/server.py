@@ -60,6 +60,10 @@ async def _redirect(request: Request) -> Response:
     return RedirectResponse(request.query_params["to"], int(request.query_params.get("status", "302")))
 
 
+async def _redirect_for_ever(request: Request) -> Response:
+    return RedirectResponse(f"/redirect-for-ever?{len(request.url.query)}{request.url.query}")
+
+
 async def _slow(request: Request) -> Response:
     await asyncio.sleep(float(request.query_params.get("s", "1")))
     return Response(solid_png("#00ff00", 100, 100), media_type="image/png")
@@ -106,6 +110,7 @@ async def _hang(_: Request) -> Response:
 _ROUTES = [
     Route("/status/{status}", _status),
     Route("/redirect", _redirect),
+    Route("/redirect-for-ever", _redirect_for_ever),
     Route("/slow.png", _slow),
     Route("/colour/{hex}", _colour),
     Route("/echo", _echo),

@@ -64,8 +64,9 @@ class Session:
         """Call `handler(params)` for each `event`, e.g. `Page.loadEventFired`, until the session ends."""
         self._handlers[event].append(handler)
 
-    def off(self, event: str, handler: Handler) -> None:
-        self._handlers[event].remove(handler)
+    def off_all(self, event: str) -> None:
+        """Forget the handlers of an event."""
+        self._handlers.pop(event, None)
 
     def post(self, method: str, **params: Any) -> asyncio.Future[Params]:
         """Send a call now and return the future of its result, so that several can be under way at once.

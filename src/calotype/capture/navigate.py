@@ -38,6 +38,18 @@ async def navigate(page: Page, url: str, request: CaptureRequest, activity: Page
     check_document(page, request, activity)
 
 
+async def hold_still(page: Page) -> None:
+    """Keep the document that is shown: one that reloads itself for ever could never be drawn.
+
+    Its scripts end, a navigation under way is dropped, and a later one (meta refresh) waits for an answer that it does
+    not get. Each alone left some page moving.
+    """
+    page.session.off_all("Fetch.requestPaused")
+    await page.session.call("Emulation.setScriptExecutionDisabled", value=True)
+    await page.session.call("Fetch.enable", patterns=[{"urlPattern": "*", "resourceType": "Document"}])
+    await page.session.call("Page.stopLoading")
+
+
 def check_document(page: Page, request: CaptureRequest, activity: PageActivity) -> None:
     """Refuse to shoot Chromium's error page or our proxy's, also when a redirect by script led there later.
 

@@ -21,7 +21,7 @@ from calotype.capture.area import Area, bring_into_view, captured_area, cut_warn
 from calotype.capture.deadline import Deadline, DeadlineReached
 from calotype.capture.encode import CONTENT_TYPES, encode
 from calotype.capture.inject import inject
-from calotype.capture.navigate import check_document, navigate
+from calotype.capture.navigate import check_document, hold_still, navigate
 from calotype.capture.prepare import prepare, target_url
 from calotype.capture.result import CaptureMeta, CaptureResult, Timings
 from calotype.capture.settle import settle
@@ -195,6 +195,7 @@ class _Capture:
             raise CaptureTimeout(reason) from reached
         try:
             async with Deadline(_PULSE_S).waiting_for("a sign of life"):
+                await hold_still(self._page)
                 await self._world.evaluate("0")
         except DeadlineReached:
             raise CaptureTimeout(f"{reason} Its scripts leave no time to draw it.") from reached
