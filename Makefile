@@ -37,7 +37,7 @@ fmt: .venv/.dev ## Format, and mend what can be mended
 types: .venv/.dev ## Check types
 	$(BIN)/basedpyright
 
-bench: .venv/.bench browser ## Measure beside the raw floor and Playwright; ARGS=--write-docs renews docs/benchmarks.md
+bench: .venv/.bench browser ## Measure against the raw floor and Playwright; ARGS=--write-docs keeps the figures in docs/
 	$(BIN)/python -m bench $(ARGS)
 
 lock: .venv/.lock ## Resolve requirements/ anew; `make lock UPGRADE=1` takes newer versions

@@ -93,8 +93,8 @@ class Capturer:
             CalotypeError: one of the table, always.
         """
         started = time.perf_counter()
-        if (url := request.url or request.base_url) and request.html is None:
-            self._policy.precheck(url, allow)
+        if request.url is not None:
+            self._policy.precheck(request.url, allow)
         async with self._pool.lease() as lease:
             lease.page.channel.request_id = request_id
             watch = _Stopwatch()
