@@ -7,10 +7,12 @@ import json
 import os
 import signal
 import socket
+import sqlite3
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from pathlib import Path
 
 import httpx
@@ -140,6 +142,18 @@ def test_a_client_that_leaves_ends_its_capture(own_server: ServerProcess, site: 
         renderers = set(processes(own_server, "renderer"))
         assert renderers
     until(lambda: not renderers & set(processes(own_server, "renderer")), "its renderer has gone")
+
+
+def test_a_crash_inside_a_handler_tells_nothing_and_the_server_goes_on(own_server: ServerProcess, site: Site) -> None:
+    with closing(sqlite3.connect(own_server.data_dir / "calotype.db")) as database:
+        database.execute("ALTER TABLE api_keys RENAME TO gone")
+    error = own_server.error(500, html="<p>x", api_key=own_server.key)
+    assert (error["code"], error["details"]) == ("internal_error", [])
+    assert "api_keys" not in json.dumps(error)
+    until(lambda: any("request_crashed" in line for line in own_server.output), "the cause is logged")
+    with closing(sqlite3.connect(own_server.data_dir / "calotype.db")) as database:
+        database.execute("ALTER TABLE gone RENAME TO api_keys")
+    own_server.picture(url=f"{site.url}/blocks.html")
 
 
 def test_a_full_queue_is_503_and_the_server_stays_well(site: Site, tmp_path: Path) -> None:
