@@ -71,20 +71,25 @@ def own_server(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> I
         yield server
 
 
-def in_mid_capture(server: ServerProcess, site: Site) -> tuple[threading.Thread, list[httpx.Response]]:
-    """Start a capture that never ends by itself and wait until its page is asked for."""
+def in_mid_capture(
+    server: ServerProcess, site: Site, path: str = "/forever.html"
+) -> tuple[threading.Thread, list[httpx.Response]]:
+    """Start a capture that never ends by itself and wait until `/hang`, which the page needs or is, is asked for."""
     answers: list[httpx.Response] = []
     before = len(site.seen("/hang"))
-    body = {"url": f"{site.url}/forever.html", "render": {"timeout_ms": 60_000}}
+    body = {"url": f"{site.url}{path}", "render": {"timeout_ms": 60_000}}
     thread = threading.Thread(target=lambda: answers.append(server.screenshot(**body)))
     thread.start()
     until(lambda: len(site.seen("/hang")) > before, "the capture has begun")
     return thread, answers
 
 
+@pytest.mark.parametrize("path", ["/forever.html", "/hang"], ids=["loading", "navigating"])
 @pytest.mark.parametrize("victim", ["renderer", "browser"])
-def test_a_kill_in_mid_capture_is_an_error_and_heals(own_server: ServerProcess, site: Site, victim: str) -> None:
-    thread, answers = in_mid_capture(own_server, site)
+def test_a_kill_in_mid_capture_is_an_error_and_heals(
+    own_server: ServerProcess, site: Site, victim: str, path: str
+) -> None:
+    thread, answers = in_mid_capture(own_server, site, path)
     for pid in processes(own_server, victim):
         os.kill(pid, signal.SIGKILL)
     thread.join()
@@ -172,9 +177,19 @@ def test_a_full_queue_is_503_and_the_server_stays_well(site: Site, tmp_path: Pat
 def test_recycling_loses_no_capture(site: Site, tmp_path: Path) -> None:
     settings = {"GUARD__ALLOW": json.dumps([site.netloc]), "BROWSER__RECYCLE_CAPTURES": "5"}
     with running_server(tmp_path, **settings) as server, ThreadPoolExecutor(4) as clients:
-        answers = list(clients.map(lambda _: server.screenshot(url=f"{site.url}/blocks.html"), range(30)))
-        assert {answer.status_code for answer in answers} == {200}
-        assert sum("browser_replaced" in line for line in server.output) >= 3
+
+        def capture(_: int) -> int:
+            return server.screenshot(url=f"{site.url}/blocks.html").status_code
+
+        def replaced() -> int:
+            return sum("browser_replaced" in line for line in server.output)
+
+        # How many captures one start of a browser takes as long as is the machine's affair.
+        for _ in range(50):
+            assert set(clients.map(capture, range(10))) == {200}
+            if replaced() >= 3:
+                break
+        assert replaced() >= 3
 
 
 def test_two_hundred_captures_with_kills_are_each_right_or_an_error_of_the_table(

@@ -25,12 +25,16 @@ async def navigate(page: Page, url: str, request: CaptureRequest, activity: Page
         BlockedTarget, UnresolvableHost, TargetUnreachable, InvalidUrl: there is no document.
         TargetStatus: the document's status is in `fail_on_status`.
         DeadlineReached
+        ConnectionLost: the renderer is gone.
     """
     async with deadline.waiting_for("the page's server to answer"):
         answer = await page.session.call("Page.navigate", url=url)
     if answer.get("isDownload"):
         raise TargetUnreachable("The URL is a file to download, not a page.")
     if (error := answer.get("errorText")) and error != _EMPTY_ERROR_PAGE:
+        async with deadline.waiting_for("the browser"):
+            # A renderer that dies aborts the navigation, and only then is reported: behind the answer to this call.
+            await page.session.call("Page.getNavigationHistory")
         raise _failure(page, activity, error)
     event = _EVENTS[request.render.wait_until]
     async with deadline.waiting_for(f"the page's {event} event"):
