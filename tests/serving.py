@@ -16,7 +16,7 @@ from calotype.errors import ApiKeyInvalid, ApiKeyMissing
 from calotype.http.in_flight import InFlight
 from calotype.http.wire import HEAD_MAX_BYTES, HttpProtocol
 from calotype.request import CaptureRequest, Warning_
-from calotype.settings import Plan, ServerSettings, Settings
+from calotype.settings import Plan, ServerSettings, Settings, TargetRules
 
 KEY = "calo_screenshot_0123456789abcdef"
 OTHER_KEY = "calo_screenshot_fedcba9876543210"
@@ -37,18 +37,18 @@ class FakeCapturer:
     image: bytes = b"\xff\xd8 not really a picture \xff\xd9"
     title: str = "A title"
     requests: list[CaptureRequest] = field(default_factory=list)
-    allow: tuple[str, ...] = ()
+    rules: TargetRules | None = None
 
     async def capture(
         self,
         request: CaptureRequest,
         *,
         request_id: str,
-        allow: tuple[str, ...] = (),
+        rules: TargetRules | None = None,
         warnings: list[Warning_] | None = None,
     ) -> CaptureResult:
         self.requests.append(request)
-        self.allow = allow
+        self.rules = rules
         await self.script(request)
         meta = CaptureMeta(
             request_id=request_id,
@@ -73,7 +73,7 @@ class FakeKeys:
             raise ApiKeyMissing
         if text != KEY:
             raise ApiKeyInvalid
-        return Principal("key_1", "tester", Plan(name="unlimited"), ("10.1.2.3",))
+        return Principal("key_1", "tester", Plan(name="unlimited"), TargetRules(allow=("10.1.2.3",)))
 
 
 @dataclass

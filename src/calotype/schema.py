@@ -47,6 +47,7 @@ api_keys = Table(
     Column("plan", String(32), nullable=False),
     Column("name", String(NAME_MAX_CHARS)),
     Column("allow", JSON, nullable=False),
+    Column("deny", JSON, nullable=False),
     Column("origin", String(16), nullable=False),  # FIRST_START or OPERATOR
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),

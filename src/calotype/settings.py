@@ -61,9 +61,26 @@ class BrowserSettings(_Section):
     max_pixels: int = Field(default=200_000_000, ge=1, description="Largest picture in device pixels.")
 
 
-class GuardSettings(_Section):
+class TargetRules(_Section):
+    """Where captures may go beyond the public internet, and where not in it; `guard.rules` says what an entry is."""
+
     allow: tuple[str, ...] = Field(
         default=(), description="Networks, hosts or `host:port` that may be visited although not public."
+    )
+    deny: tuple[str, ...] = Field(
+        default=(), description="Networks, hosts or `host:port` that are never visited, whatever is allowed."
+    )
+
+
+class GuardSettings(TargetRules):
+    ports: tuple[int | str, ...] = Field(
+        default=(),
+        description="Ports (`443`) and ranges (`8000-8999`) that may be visited; empty means all that browsers open. "
+        "What `allow` covers may have any port.",
+    )
+    nat64_prefixes: tuple[str, ...] = Field(
+        default=(),
+        description="NAT64 prefixes of your network beside `64:ff9b::/96`: the IPv4 address inside is judged as well.",
     )
     nameservers: tuple[str, ...] = Field(
         default=(), description="DNS servers (`ip` or `ip:port`) asked instead of the system's."
@@ -71,6 +88,9 @@ class GuardSettings(_Section):
     connect_timeout_s: float = Field(default=10.0, gt=0, description="Seconds to connect to a target.")
     max_connections: int = Field(default=256, ge=1, description="Connections of one capture at once.")
     max_bytes: int = Field(default=256 * 2**20, ge=2**16, description="Bytes one capture may receive.")
+    max_time_s: float = Field(
+        default=180.0, gt=0, description="Seconds after its first connection in which one capture may use the network."
+    )
 
 
 class KeySettings(_Section):

@@ -115,7 +115,10 @@ async def test_calls_and_errors_are_told_apart(chromium: ChromiumProcess) -> Non
 
 async def test_memory_of_the_tree_is_more_than_that_of_its_root(chromium: ChromiumProcess) -> None:
     assert chromium.keeper_pid is not None
-    assert tree_memory_bytes(chromium.keeper_pid) > 30 * 2**20
+    rollup = Path(f"/proc/{chromium.keeper_pid}/smaps_rollup").read_text()
+    [root_kib] = [int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")]
+    # Other Chromiums of the machine share the library's pages, so an absolute figure would say nothing.
+    assert tree_memory_bytes(chromium.keeper_pid) > 2 * root_kib * 1024
 
 
 @pytest.mark.parametrize("executable", ["/bin/false", "/nowhere/chromium"])

@@ -48,7 +48,7 @@ _ROW = {
     "secret_hash": b"hash",
     "service": "screenshot",
     "plan": "free",
-    "allow": [],
+    "allow": [], "deny": [],
     "origin": "operator",
     "created_at": datetime(2027, 1, 2, tzinfo=UTC),
 }

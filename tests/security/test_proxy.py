@@ -13,6 +13,7 @@ from calotype.guard.channel import Channel
 from calotype.guard.listener import PortPerChannel
 from calotype.guard.proxy import EgressProxy
 from calotype.guard.records import BlockedRequest
+from calotype.settings import TargetRules
 
 from .conftest import PUBLIC, WayOut, running_way_out
 from .origin import Exchange, answering, browsing, ok, running_origin
@@ -403,13 +404,13 @@ async def test_the_proxy_can_not_be_used_to_reach_itself() -> None:
 async def test_a_key_may_be_allowed_more_than_others() -> None:
     async with running_way_out() as way_out, running_origin(answering(ok())) as origin:
         favoured, plain = await way_out.channel(), await way_out.channel()
-        favoured.allow((f"127.0.0.1:{origin.port}",))
+        favoured.apply(TargetRules(allow=(f"127.0.0.1:{origin.port}",)))
         for channel, status in ((favoured, b"200"), (plain, b"502")):
             for host in ("127.0.0.1", "localhost"):
                 async with browsing(channel.server) as browser:
                     assert (await browser.get(f"http://{host}:{origin.port}/"))[0].split()[1] == status
         with pytest.raises(ValueError, match="allow list"):
-            plain.allow(("no/network",))
+            plain.apply(TargetRules(allow=("no/network",)))
 
 
 # --- what the page and the server get to know -------------------------------------------------------------------------
@@ -447,7 +448,7 @@ async def test_a_later_success_clears_the_verdict(channel: Channel) -> None:
         async with browsing(channel.server) as browser:
             await browser.get(url.partition("#")[0])
         assert channel.verdict_for(url) is not None
-        channel.allow((f"127.0.0.1:{origin.port}",))
+        channel.apply(TargetRules(allow=(f"127.0.0.1:{origin.port}",)))
         async with browsing(channel.server) as browser:
             await browser.get(url.partition("#")[0])
         assert channel.verdict_for(url) is None

@@ -24,9 +24,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calotype.database import Database
 from calotype.errors import ApiKeyInvalid, ApiKeyMissing, InvalidRequest
-from calotype.guard.allow import AllowList
+from calotype.guard.rules import ParsedRules
 from calotype.schema import FIRST_START, NAME_MAX_CHARS, OPERATOR, api_keys
-from calotype.settings import Plan
+from calotype.settings import Plan, TargetRules
 
 _log = structlog.get_logger(__name__)
 
@@ -38,6 +38,7 @@ _ID_CHARS = 8
 _SECRET_CHARS = 43  # of 62 characters each: 256 bits
 _KEY = re.compile(rf"calo_([0-9A-Za-z]{{{_ID_CHARS}}})_([0-9A-Za-z]{{{_SECRET_CHARS}}})")
 _HOW_TO_SEND = "Send it as `Authorization: Bearer KEY`, as `X-API-Key: KEY`, or as `api_key`."
+_NO_RULES = TargetRules()
 _INVALID = "The API key is unknown, revoked or expired, or belongs to another service."
 
 
@@ -48,8 +49,8 @@ class Principal:
     key_id: str
     name: str | None
     plan: Plan
-    allow: tuple[str, ...]
-    """Targets that this key may visit beside `guard.allow`."""
+    rules: TargetRules
+    """Where this key may go, and may not, beside the server's own rules."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ class KeyInfo:
     key_id: str
     name: str | None
     plan: str
-    allow: tuple[str, ...]
+    rules: TargetRules
     created_at: datetime
     expires_at: datetime | None
     revoked_at: datetime | None
@@ -121,25 +122,25 @@ class KeyRing:
         *,
         name: str | None = None,
         expires_at: datetime | None = None,
-        allow: tuple[str, ...] = (),
+        rules: TargetRules = _NO_RULES,
     ) -> NewKey:
         """Make a key and store its hash.
 
         Raises:
-            InvalidRequest: there is no such plan, the name is too long, the time is past, or `allow` can't be read.
+            InvalidRequest: there is no such plan, the name is too long, the time is past, or a rule can't be read.
         """
-        self._check(plan_name, name, expires_at, allow)
+        self._check(plan_name, name, expires_at, rules)
         async with self._database.transaction() as connection:
-            return await self._insert(connection, OPERATOR, plan_name, name, expires_at, allow)
+            return await self._insert(connection, OPERATOR, plan_name, name, expires_at, rules)
 
     async def ensure_first(self, plan_name: str, name: str) -> NewKey | None:
         """Make a key if none was ever made; of several servers that start at once, one does."""
-        self._check(plan_name, name, None, ())
+        self._check(plan_name, name, None, _NO_RULES)
         try:
             async with self._database.transaction() as connection:
                 if (await connection.execute(select(func.count()).select_from(api_keys))).scalar_one():
                     return None
-                return await self._insert(connection, FIRST_START, plan_name, name, None, ())
+                return await self._insert(connection, FIRST_START, plan_name, name, None, _NO_RULES)
         except IntegrityError:  # the index on `origin`: where the count takes no lock, another server was first
             return None
 
@@ -181,9 +182,9 @@ class KeyRing:
             # Removed from the settings. Refused, as any other plan might give what was never granted.
             _log.error("key_plan_missing", key_id=known.info.key_id, plan=known.info.plan)
             raise ApiKeyInvalid(_INVALID)
-        return Principal(known.info.key_id, known.info.name, plan, known.info.allow)
+        return Principal(known.info.key_id, known.info.name, plan, known.info.rules)
 
-    def _check(self, plan_name: str, name: str | None, expires_at: datetime | None, allow: tuple[str, ...]) -> None:
+    def _check(self, plan_name: str, name: str | None, expires_at: datetime | None, rules: TargetRules) -> None:
         if self._plans(plan_name) is None:
             raise _invalid("plan", f"There is no plan {plan_name!r}.")
         if len(name or "") > NAME_MAX_CHARS:
@@ -191,9 +192,9 @@ class KeyRing:
         if expires_at is not None and expires_at <= self._clock():
             raise _invalid("expires_at", "The key would have expired already.")
         try:
-            AllowList.parse(allow, setting="allow")
+            ParsedRules.parse(rules, spell=str)
         except ValueError as error:
-            raise _invalid("allow", str(error)) from error
+            raise _invalid(str(error).partition(":")[0], str(error)) from error
 
     async def _insert(
         self,
@@ -202,7 +203,7 @@ class KeyRing:
         plan_name: str,
         name: str | None,
         expires_at: datetime | None,
-        allow: tuple[str, ...],
+        rules: TargetRules,
     ) -> NewKey:
         key_id, secret = _random(_ID_CHARS), _random(_SECRET_CHARS)
         row = {
@@ -211,7 +212,7 @@ class KeyRing:
             "service": SERVICE,
             "plan": plan_name,
             "name": name,
-            "allow": [*allow],
+            **rules.model_dump(mode="json"),
             "origin": origin,
             "created_at": self._clock(),
             "expires_at": expires_at,
@@ -254,7 +255,7 @@ def _info(row: RowMapping) -> KeyInfo:
         key_id=row["id"],
         name=row["name"],
         plan=row["plan"],
-        allow=tuple(row["allow"]),
+        rules=TargetRules(allow=row["allow"], deny=row["deny"]),
         created_at=row["created_at"],
         expires_at=row["expires_at"],
         revoked_at=row["revoked_at"],

@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from calotype.browser.cdp import CdpError, Connection, ConnectionLost, Session
+from calotype.settings import TargetRules
 
 _BLANK_SIZE_PX = (1280, 720)  # the contract's default viewport; another one is set before navigating
 _DISPOSE_TIMEOUT_S = 5.0
@@ -21,6 +22,9 @@ class Verdict(Protocol):
 
     @property
     def kind(self) -> str: ...
+
+    @property
+    def reason(self) -> str: ...
 
 
 class Blocked(Protocol):
@@ -44,11 +48,13 @@ class Channel(Protocol):
     @property
     def server(self) -> str: ...
 
-    def allow(self, hosts: tuple[str, ...]) -> None: ...
+    def apply(self, rules: TargetRules) -> None: ...
 
     def verdict_for(self, url: str) -> Verdict | None: ...
 
     def blocked(self) -> Sequence[Blocked]: ...
+
+    def limits_reached(self) -> Sequence[str]: ...
 
     async def close(self) -> None: ...
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from calotype.browser.page import Page, Verdict
 from calotype.capture.activity import PageActivity
 from calotype.capture.deadline import Deadline
-from calotype.errors import BlockedTarget, CalotypeError, InvalidUrl, TargetStatus, TargetUnreachable, UnresolvableHost
+from calotype.errors import CalotypeError, InvalidUrl, TargetStatus, TargetUnreachable
+from calotype.guard.policy import error_of
 from calotype.request import CaptureRequest
 
 _EVENTS = {"domcontentloaded": "DOMContentLoaded", "load": "load", "networkidle": "networkIdle", "settled": "load"}
@@ -34,7 +35,7 @@ async def navigate(page: Page, url: str, request: CaptureRequest, activity: Page
     if (error := answer.get("errorText")) and error != _EMPTY_ERROR_PAGE:
         async with deadline.waiting_for("the browser"):
             # A renderer that dies aborts the navigation, and only then is reported: behind the answer to this call.
-            await page.session.call("Page.getNavigationHistory")
+            await page.session.call("Target.getTargetInfo")
         raise _failure(page, activity, error)
     event = _EVENTS[request.render.wait_until]
     async with deadline.waiting_for(f"the page's {event} event"):
@@ -80,17 +81,15 @@ def _failure(page: Page, activity: PageActivity, error: str | None) -> CalotypeE
 
 
 def _error_of(verdict: Verdict | None, net_error: str | None) -> CalotypeError:
-    match verdict.kind if verdict else None:
-        case "blocked":
-            return BlockedTarget("The page is, or leads to, an address that this server does not visit.")
-        case "unresolvable":
-            return UnresolvableHost("The page's host name has no address. Check its spelling.")
+    if verdict is None:
+        return _error_of_net_error(net_error or "net::ERR_FAILED")
+    match verdict.kind:
         case "limit":
-            return TargetUnreachable("The page sent more than this server accepts for one capture.")
+            return TargetUnreachable("The page used more of the network than this server gives one capture.")
         case "unreachable":
             return TargetUnreachable("The page's server refused the connection or did not answer.")
         case _:
-            return _error_of_net_error(net_error or "net::ERR_FAILED")
+            return error_of(verdict.reason)
 
 
 def _error_of_net_error(net_error: str) -> CalotypeError:

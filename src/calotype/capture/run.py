@@ -14,7 +14,7 @@ from typing import Any, Protocol
 import structlog
 
 from calotype.browser.cdp import CdpError, ConnectionLost
-from calotype.browser.page import Page
+from calotype.browser.page import Channel, Page
 from calotype.browser.pool import BrowserPool
 from calotype.capture.activity import PageActivity
 from calotype.capture.area import Area, bring_into_view, captured_area, cut_warnings, full_page
@@ -29,8 +29,9 @@ from calotype.capture.shoot import Shot, print_pdf, shoot
 from calotype.capture.wait import wait_as_told, wait_delay
 from calotype.capture.world import World
 from calotype.errors import CaptureTimeout, InternalError, PageCrashed
+from calotype.guard.policy import NO_RULES
 from calotype.request import CaptureRequest
-from calotype.settings import BrowserSettings
+from calotype.settings import BrowserSettings, TargetRules
 
 _log = structlog.get_logger(__name__)
 
@@ -41,7 +42,7 @@ _PULSE_S = 2.0  # a page in an endless loop can't be drawn; better said now than
 class Precheck(Protocol):
     """The guard's early look at a URL; `guard.policy.EgressPolicy` is the real one."""
 
-    def precheck(self, url: str, allow_extra: tuple[str, ...] = ()) -> None: ...
+    def precheck(self, url: str, rules: TargetRules = ...) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,13 +81,13 @@ class Capturer:
         request: CaptureRequest,
         *,
         request_id: str,
-        allow: tuple[str, ...] = (),
+        rules: TargetRules = NO_RULES,
         warnings: Iterable[dict[str, Any]] = (),
     ) -> CaptureResult:
         """Make the picture. Cancelling it gives the page back.
 
         Args:
-            allow: targets that this caller may visit beside `guard.allow`.
+            rules: where this caller may go, and may not, beside the server's own.
             warnings: entries for `meta.warnings` that are known already.
 
         Raises:
@@ -94,13 +95,13 @@ class Capturer:
         """
         started = time.perf_counter()
         if request.url is not None:
-            self._policy.precheck(request.url, allow)
+            self._policy.precheck(request.url, rules)
         async with self._pool.lease() as lease:
             lease.page.channel.request_id = request_id
             watch = _Stopwatch()
             watch.timings.queue_ms = lease.queue_ms
             try:
-                shot, facts = await _Capture(lease.page, request, watch, self._settings).run(allow)
+                shot, facts = await _Capture(lease.page, request, watch, self._settings).run(rules)
             except ConnectionLost as error:
                 raise PageCrashed(
                     "The page took its renderer, or the browser, down. A later try may succeed."
@@ -141,10 +142,9 @@ class _Capture:
         self._world = World(page, self._activity)
         self._warnings: list[dict[str, Any]] = []
 
-    async def run(self, allow: tuple[str, ...]) -> tuple[Shot, _Facts]:
+    async def run(self, rules: TargetRules) -> tuple[Shot, _Facts]:
         partial_reason = None
-        if allow:
-            self._page.channel.allow(allow)
+        self._page.channel.apply(rules)
         try:
             async with self._deadline.waiting_for("the browser"):
                 await prepare(self._page, self._request)
@@ -220,21 +220,32 @@ class _Capture:
             final_url=None if is_html and self._request.base_url is None else page_facts["url"],
             status_code=document.status if document and not is_html else None,
             partial_reason=partial_reason,
-            warnings=[*self._warnings, *self._blocked()],
+            warnings=[*self._warnings, *_dropped(self._page.channel)],
         )
 
-    def _blocked(self) -> list[dict[str, Any]]:
-        """A warning for each place that the guard kept the page from; as the page named it, no address."""
-        return [
-            {
-                "code": "blocked_request",
-                "field": "url",
-                "message": f"A request to {blocked.host}:{blocked.port} was dropped; this server does not go there.",
-                "host": blocked.host,
-                "reason": blocked.reason,
-            }
-            for blocked in self._page.channel.blocked()
-        ]
+
+def _dropped(channel: Channel) -> list[dict[str, Any]]:
+    """A warning for each place that the guard kept the page from, as the page named it, and for each limit reached."""
+    blocked = [
+        {
+            "code": "blocked_request",
+            "field": "url",
+            "message": f"A request to {each.host}:{each.port} was dropped; this server does not go there.",
+            "host": each.host,
+            "reason": each.reason,
+        }
+        for each in channel.blocked()
+    ]
+    limits = [
+        {
+            "code": "limit_reached",
+            "field": "url",
+            "message": f"Further requests were dropped: the page reached {limit}, this server's limit for a capture.",
+            "reason": limit,
+        }
+        for limit in channel.limits_reached()
+    ]
+    return [*blocked, *limits]
 
 
 def _needs_encoding(shot: Shot, request: CaptureRequest) -> bool:

@@ -18,11 +18,11 @@ import click
 from pydantic import BaseModel
 
 from calotype.app import open_capturer
-from calotype.guard.allow import AllowList
+from calotype.cli.targets import target_options, target_rules
 from calotype.request import ParsedRequest, parse_query
 from calotype.request.flat import ALIASES, FLAT_FIELDS, FlatField
 from calotype.request.model import CaptureRequest
-from calotype.settings import Settings
+from calotype.settings import Settings, TargetRules
 from calotype.telemetry import configure_logging
 
 _FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".avif": "avif", ".pdf": "pdf"}
@@ -66,7 +66,7 @@ def _request_options(command: click.Command) -> click.Command:
     "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write, `-` for standard output."
 )
 @click.option("--html", type=click.File("r", encoding="utf-8"), help="File with markup to render instead of a URL.")
-@click.option("--allow", multiple=True, metavar="TARGET", help="Network, host or host:port to visit although private.")
+@target_options
 @click.option("--json", "as_json", is_flag=True, help="Print the picture's meta as JSON.")
 @click.pass_obj
 def capture(
@@ -75,6 +75,7 @@ def capture(
     output: Path | None,
     html: Any,
     allow: tuple[str, ...],
+    deny: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -87,12 +88,9 @@ def capture(
         raise click.UsageError("Where to? Name a file with -o, e.g. -o page.png, or -o - for standard output.")
     quiet = settings.log.model_copy(update={"level": "warning"}) if settings.log.level == "info" else settings.log
     configure_logging(quiet)
-    try:
-        AllowList.parse(allow, setting="--allow")
-    except ValueError as error:
-        raise click.UsageError(str(error)) from error
+    rules = target_rules(allow, deny)
     parsed = _parse(url, html.read() if html else None, output, options)
-    image, meta = asyncio.run(_capture(settings, parsed, allow))
+    image, meta = asyncio.run(_capture(settings, parsed, rules))
     if str(output) == "-":
         sys.stdout.buffer.write(image)
     else:
@@ -128,7 +126,7 @@ def _parse(url: str | None, html: str | None, output: Path, options: dict[str, A
     return parse_query(items, strict=True)
 
 
-async def _capture(settings: Settings, parsed: ParsedRequest, allow: tuple[str, ...]) -> tuple[bytes, dict[str, Any]]:
+async def _capture(settings: Settings, parsed: ParsedRequest, rules: TargetRules) -> tuple[bytes, dict[str, Any]]:
     async with open_capturer(settings) as capturer:
-        result = await capturer.capture(parsed.request, request_id=uuid4().hex, allow=allow, warnings=parsed.warnings)
+        result = await capturer.capture(parsed.request, request_id=uuid4().hex, rules=rules, warnings=parsed.warnings)
     return result.image, result.meta.model_dump(mode="json")

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from calotype.accounts.keys import KeyInfo, KeyRing
 from calotype.accounts.opening import open_accounts
-from calotype.guard.allow import AllowList
+from calotype.cli.targets import target_options, target_rules
 from calotype.settings import BUILT_IN_PLANS, Settings
 
 _T = TypeVar("_T")
@@ -55,20 +55,23 @@ def keys() -> None:
 @click.option("--plan", required=True, help="Plan of the key: free, unlimited, or one of CALOTYPE_PLANS.")
 @click.option("--name", help="Whom or what the key is for.")
 @click.option("--expires", type=_Expiry(), metavar="WHEN", help="30m, 12h, 90d, or a date. Unset: never.")
-@click.option(
-    "--allow", multiple=True, metavar="TARGET", help="Network, host or host:port it may visit although private."
-)
+@target_options
 @click.pass_obj
 def create(
-    load: Callable[..., Settings], plan: str, name: str | None, expires: datetime | None, allow: tuple[str, ...]
+    load: Callable[..., Settings],
+    plan: str,
+    name: str | None,
+    expires: datetime | None,
+    allow: tuple[str, ...],
+    deny: tuple[str, ...],
 ) -> None:
     """Make a key and print it, alone, on standard output. It is shown this once."""
     settings = load()
     if settings.plan(plan) is None:
         known = ", ".join(each.name for each in (*BUILT_IN_PLANS, *settings.plans))
         raise click.BadParameter(f"there is no plan {plan!r}; there are {known}.", param_hint="--plan")
-    _check_allow(allow)
-    new = _run(settings, lambda ring: ring.create(plan, name=name, expires_at=expires, allow=allow))
+    rules = target_rules(allow, deny)
+    new = _run(settings, lambda ring: ring.create(plan, name=name, expires_at=expires, rules=rules))
     click.echo(new.text)
     click.echo(f"Key {new.key_id} on the plan {plan}. It is not shown again.", err=True)
 
@@ -104,13 +107,6 @@ def revoke(load: Callable[..., Settings], key_id: str) -> None:
     click.echo(f"Key {key_id} is revoked.", err=True)
 
 
-def _check_allow(entries: tuple[str, ...]) -> None:
-    try:
-        AllowList.parse(entries, setting="--allow")
-    except ValueError as error:
-        raise click.BadParameter(str(error), param_hint="--allow") from error
-
-
 def _run(settings: Settings, work: Callable[[KeyRing], Awaitable[_T]]) -> _T:
     async def with_keys() -> _T:
         async with open_accounts(settings) as (_, ring):
@@ -134,7 +130,7 @@ def _as_json(info: KeyInfo, now: datetime) -> dict[str, Any]:
         "name": info.name,
         "plan": info.plan,
         "state": info.state(now),
-        "allow": list(info.allow),
+        **info.rules.model_dump(mode="json"),
         "created_at": info.created_at.isoformat(),
         "expires_at": info.expires_at.isoformat() if info.expires_at else None,
         "revoked_at": info.revoked_at.isoformat() if info.revoked_at else None,

@@ -54,12 +54,15 @@ IPV4_RANGES = (
     _range("10.0.0.0/8", AddressClass.PRIVATE, "RFC 1918"),
     _range("100.64.0.0/10", AddressClass.SHARED, "RFC 6598"),  # carrier NAT; Alibaba's metadata 100.100.100.200
     _range("127.0.0.0/8", AddressClass.LOOPBACK, "RFC 1122 section 3.2.1.3"),
+    _range("161.26.0.0/16", AddressClass.CLOUD_PLATFORM, "IBM Cloud: infrastructure services, reachable from inside"),
+    _range("166.8.0.0/14", AddressClass.CLOUD_PLATFORM, "IBM Cloud: service endpoints, reachable from inside"),
     _range("168.63.129.16/32", AddressClass.CLOUD_PLATFORM, "Azure platform address, reachable from every Azure VM"),
     _range("169.254.0.0/16", AddressClass.LINK_LOCAL, "RFC 3927"),  # most clouds' metadata service
     _range("172.16.0.0/12", AddressClass.PRIVATE, "RFC 1918"),
     # .9 and .10 are global by registry, but anycast to the nearest NAT or TURN box: no site lives there.
     _range("192.0.0.0/24", AddressClass.PROTOCOL, "RFC 6890"),
     _range("192.0.2.0/24", AddressClass.DOCUMENTATION, "RFC 5737"),
+    _range("192.80.8.124/32", AddressClass.CLOUD_PLATFORM, "Equinix Metal metadata service"),
     _range("192.88.99.0/24", AddressClass.RELAY_6TO4, "RFC 7526"),
     _range("192.168.0.0/16", AddressClass.PRIVATE, "RFC 1918"),
     _range("198.18.0.0/15", AddressClass.BENCHMARKING, "RFC 2544"),
@@ -85,6 +88,8 @@ IPV6_RANGES = (
 
 NAT64 = IPv6Network("64:ff9b::/96")
 """RFC 6052 section 2.1. Networks with DNS64 reach the whole IPv4 internet through it: the IPv4 address is judged."""
+
+_NAT64_PREFIX_LENGTHS = (32, 40, 48, 56, 64, 96)  # RFC 6052 section 2.2
 
 _ISATAP_IDS = frozenset({0x0000_5EFE, 0x0200_5EFE})
 """RFC 5214 section 6.1: the first half of the interface identifier; the second half is an IPv4 address."""
@@ -114,6 +119,27 @@ def judged_as(address: IPAddress) -> IPAddress:
         if address in NAT64:
             return _last_32_bits(address)
     return address
+
+
+def embedded_ipv4(address: IPAddress, prefix: IPv6Network) -> IPv4Address | None:
+    """Return the IPv4 address that a NAT64 with this prefix would take the address for (RFC 6052 section 2.2)."""
+    if address.version == 4 or address not in prefix:
+        return None
+    octets = address.packed[:8] + address.packed[9:]  # bits 64 to 71 are left out
+    start = 11 if prefix.prefixlen == 96 else prefix.prefixlen // 8
+    return IPv4Address(octets[start : start + 4])
+
+
+def parse_nat64_prefix(text: str) -> IPv6Network:
+    """Parse a NAT64 prefix.
+
+    Raises:
+        ValueError: it is no IPv6 network, or not of a length that a NAT64 can have.
+    """
+    prefix = IPv6Network(text.strip())
+    if prefix.prefixlen not in _NAT64_PREFIX_LENGTHS:
+        raise ValueError(f"its length must be one of {', '.join(map(str, _NAT64_PREFIX_LENGTHS))}")
+    return prefix
 
 
 def parse_address(text: str) -> IPAddress:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections import Counter
 from collections.abc import Callable
 
 import structlog
@@ -16,10 +17,10 @@ from calotype.guard.address import AddressClass, classify, parse_address
 from calotype.guard.dialer import Dialer
 from calotype.guard.exchange import ClientConnection
 from calotype.guard.pins import Pins
-from calotype.guard.policy import Decision, EgressPolicy
+from calotype.guard.policy import NO_RULES, Decision, EgressPolicy
 from calotype.guard.records import BlockedRequest, Records, Verdict
 from calotype.guard.wire import Wire
-from calotype.settings import GuardSettings
+from calotype.settings import GuardSettings, TargetRules
 
 _log = structlog.get_logger(__name__)
 _MAX_LOG_LINES = 100  # refusals of one capture: a page must not fill the log
@@ -36,8 +37,13 @@ class Channel:
         policy: EgressPolicy,
         dialer: Dialer,
         settings: GuardSettings,
+        counts: Counter[str],
         on_closed: Callable[[Channel], None],
     ) -> None:
+        """
+        Args:
+            counts: of all channels together: decisions by reason, and limits reached.
+        """
         host, self.port = listener.getsockname()
         self.server = f"{host}:{self.port}"
         """For Chromium's `proxyServer`."""
@@ -52,24 +58,27 @@ class Channel:
         self._dialer = dialer
         self._settings = settings
         self._pins = Pins()
-        self._allow_extra: tuple[str, ...] = ()
+        self._rules = NO_RULES
         self._decisions: dict[tuple[str, int], Decision] = {}
         self._server: asyncio.Server | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._wires: set[Wire] = set()
         self._clients = 0
         self._denials = 0
+        self._limits: dict[str, None] = {}
+        self._counts = counts
+        self._time_limit: asyncio.TimerHandle | None = None
         self._closed: asyncio.Future[None] | None = None
         self._on_closed = on_closed
 
-    def allow(self, hosts: tuple[str, ...]) -> None:
-        """Allow further targets, as in `guard.allow`, to this capture alone. Call it before navigating.
+    def apply(self, rules: TargetRules) -> None:
+        """Allow and deny further targets to this capture alone. Call it before navigating.
 
         Raises:
             ValueError: an entry can't be read.
         """
-        self._policy.check_extra(hosts)
-        self._allow_extra = hosts
+        self._policy.check(rules)
+        self._rules = rules
         self._decisions.clear()
 
     def verdict_for(self, url: str) -> Verdict | None:
@@ -82,6 +91,10 @@ class Channel:
     def blocked(self) -> list[BlockedRequest]:
         """Return the distinct places that were refused, in order; the first hundred."""
         return self.records.blocked
+
+    def limits_reached(self) -> list[str]:
+        """Return the limits that cut this capture short: `max_bytes`, `max_connections`, `max_time`, `max_names`."""
+        return list(self._limits)
 
     async def close(self) -> None:
         """Close the listener and every connection, end all work for them. Also more than once, also at once."""
@@ -106,10 +119,12 @@ class Channel:
 
     async def decide(self, host: str, port: int) -> Decision:
         """Ask the policy, once per host and port; write refusals down."""
+        if "max_time" in self._limits:
+            return Decision(False, "max_time")
         known = self._decisions.get((host, port))
         if known is not None:
             return known
-        decision = await self._policy.decide(host, port, self._pins, self._allow_extra)
+        decision = await self._policy.decide(host, port, self._pins, self._rules)
         if (host, port) not in self._decisions:  # else another request was waiting for the same answer
             self._note(host, port, decision)
             if len(self._decisions) < _MAX_DECISIONS:
@@ -129,13 +144,16 @@ class Channel:
     # ------------------------------------------------------------------------------------------------------------------
 
     def _note(self, host: str, port: int, decision: Decision) -> None:
+        self._counts[decision.reason] += 1
         fields: dict[str, object] = {"host": host, "port": port, "reason": decision.reason, "channel": self.server}
         fields["refused"] = [str(address) for address in decision.refused]
         fields["request_id"] = self.request_id
         if decision.allowed:
             _log.debug("egress_allowed", addresses=[str(address) for address in decision.addresses], **fields)
             return
-        if decision.reason != "unresolvable":
+        if decision.reason == "too_many_names":
+            self._reach("max_names")
+        elif decision.reason != "unresolvable":
             self.records.block(host, port, decision)
         self._denials += 1
         if self._denials <= _MAX_LOG_LINES:
@@ -146,7 +164,20 @@ class Channel:
 
     def _count(self, received_bytes: int) -> bool:
         self.bytes_received += received_bytes
+        if self.is_over_bytes:
+            self._reach("max_bytes")
         return not self.is_over_bytes
+
+    def _reach(self, limit: str) -> None:
+        if limit not in self._limits:
+            self._limits[limit] = None
+            self._counts[limit] += 1
+            _log.info("egress_limit_reached", limit=limit, channel=self.server, request_id=self.request_id)
+
+    def _end_time(self) -> None:
+        self._reach("max_time")
+        for wire in list(self._wires):
+            wire.abort()
 
     def _keep(self, wire: Wire) -> None:
         if self._closed is not None:
@@ -164,14 +195,20 @@ class Channel:
         task.add_done_callback(self._tasks.discard)
 
     async def _serve(self, wire: Wire) -> None:
+        if self._time_limit is None:
+            self._time_limit = asyncio.get_running_loop().call_later(self._settings.max_time_s, self._end_time)
         self._clients += 1
         is_surplus = self._clients > self._settings.max_connections
+        if is_surplus:
+            self._reach("max_connections")
         try:
             await ClientConnection(wire, self, is_surplus=is_surplus).serve()
         finally:
             self._clients -= 1
 
     async def _close(self) -> None:
+        if self._time_limit is not None:
+            self._time_limit.cancel()
         if self._server is not None:
             self._server.close()
         for task in self._tasks:
@@ -185,6 +222,8 @@ class Channel:
             await wire.wait_lost()
         if self._server is not None:
             await self._server.wait_closed()
+        if self._denials > _MAX_LOG_LINES:
+            _log.info("egress_denials_unlogged", number=self._denials - _MAX_LOG_LINES, request_id=self.request_id)
         self._on_closed(self)
 
 

@@ -2,8 +2,8 @@
 
 `decide` resolves through the capture's pins, judges every address and hands out the ones to dial; whoever connects must
 dial these and no others. `precheck` is the early, friendly refusal for the API; the boundary is `decide`, at the proxy.
-Order of the rules: our own proxy never; the allow list wins over all that follows; names of the inner network; the
-class of the address; ports that browsers refuse; the machine's own addresses.
+Order of the rules: our own proxy never; what is denied never; what is allowed, over all that follows; names of the
+inner network; the class of the address; ports; the machine's own addresses.
 """
 
 from __future__ import annotations
@@ -13,31 +13,33 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
-from ipaddress import IPv6Address
+from ipaddress import IPv6Address, IPv6Network
 
 import ada_url
 
-from calotype.errors import BlockedTarget, InvalidUrl
-from calotype.guard.address import AddressClass, IPAddress, classify, judged_as, parse_address
-from calotype.guard.allow import AllowList
+from calotype.errors import BlockedTarget, InvalidUrl, TargetError, UnresolvableHost
+from calotype.guard.address import (
+    AddressClass,
+    IPAddress,
+    classify,
+    embedded_ipv4,
+    judged_as,
+    parse_address,
+    parse_nat64_prefix,
+)
 from calotype.guard.hostname import DEFAULT_PORTS, LOCALHOST_ADDRESSES, is_internal, is_localhost, parse_host
 from calotype.guard.pins import Pins, TooManyNames
+from calotype.guard.ports import PortPolicy
 from calotype.guard.resolver import Resolver, open_resolver
-from calotype.settings import GuardSettings
-
-_BLOCKED_MESSAGE = "The page is an address that this server does not visit."
-
-# https://fetch.spec.whatwg.org/#port-blocking (2025-06): other protocols' ports, which could be made to obey.
-_UNSAFE_PORTS = frozenset(
-    {0, 1, 7, 9, 11, 13, 15, 17, 19, 20, 21, 22, 23, 25, 37, 42, 43, 53, 69, 77, 79, 87, 95, 101, 102, 103, 104, 109}
-    | {110, 111, 113, 115, 117, 119, 123, 135, 137, 139, 143, 161, 179, 389, 427, 465, 512, 513, 514, 515, 526, 530}
-    | {531, 532, 540, 548, 554, 556, 563, 587, 601, 636, 989, 990, 993, 995, 1719, 1720, 1723, 2049, 3659, 4045, 4190}
-    | {5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668, 6669, 6679, 6697, 10080}
-)
+from calotype.guard.rules import ParsedRules
+from calotype.settings import GuardSettings, TargetRules
 
 _NO_ROUTE = frozenset(
     {errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT, errno.EACCES, errno.EPERM}
 )
+
+
+NO_RULES = TargetRules()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +48,8 @@ class Decision:
 
     allowed: bool
     reason: str
-    """`public`, `allow_list`; refused: an `AddressClass`, `own_address`, `own_proxy`, `internal_name`, `unsafe_port`,
-    `malformed_host`, `unresolvable`, `too_many_names`."""
+    """`public`, `allow_list`; refused: an `AddressClass`, `deny_list`, `own_address`, `own_proxy`, `internal_name`,
+    `unsafe_port`, `port_policy`, `malformed_host`, `unresolvable`; and the limits `too_many_names`, `max_time`."""
     addresses: tuple[IPAddress, ...] = ()
     refused: tuple[IPAddress, ...] = ()
     """Answers that must not be dialled. For the log; never for the page or the API's caller."""
@@ -59,9 +61,11 @@ class EgressPolicy:
     def __init__(self, settings: GuardSettings, *, resolver: Resolver | None = None) -> None:
         """
         Raises:
-            ValueError: an entry of `guard.allow` or `guard.nameservers` can't be read; the message names the setting.
+            ValueError: an entry of a list can't be read; the message names the setting.
         """
-        self._allow = AllowList.parse(settings.allow, setting="CALOTYPE_GUARD__ALLOW")
+        self._rules = ParsedRules.parse(settings, spell=_setting)
+        self._ports = PortPolicy.parse(settings.ports, setting=_setting("ports"))
+        self._nat64 = tuple(map(_nat64_prefix, settings.nat64_prefixes))
         self._resolver = resolver or open_resolver(settings.nameservers, timeout_s=settings.connect_timeout_s)
         self._is_ours: Callable[[IPAddress, int], bool] = lambda address, port: False
 
@@ -69,71 +73,66 @@ class EgressPolicy:
         """Refuse the endpoints for which `is_ours` is true, whatever is allowed: the proxy's own."""
         self._is_ours = is_ours
 
-    def check_extra(self, allow_extra: tuple[str, ...]) -> None:
+    def check(self, rules: TargetRules) -> None:
         """
         Raises:
-            ValueError: an entry of a key's allow list can't be read.
+            ValueError: an entry can't be read.
         """
-        _parsed_extra(allow_extra)
+        _parsed(rules)
 
-    async def decide(self, host: str, port: int, cache: Pins, allow_extra: tuple[str, ...] = ()) -> Decision:
+    async def decide(self, host: str, port: int, cache: Pins, rules: TargetRules = NO_RULES) -> Decision:
         """Decide on a host (name or literal, IPv6 in brackets) and port.
 
         Args:
             cache: the capture's pins.
-            allow_extra: entries as in `guard.allow` for this capture alone.
+            rules: the caller's own, beside the server's.
+
+        Raises:
+            ValueError: an entry of `rules` can't be read.
         """
-        allow = self._allow + _parsed_extra(allow_extra)
+        both = self._rules + _parsed(rules)
         try:
             target = parse_host(host)
             if not isinstance(target, str):
-                return self._judge(None, (target,), port, allow)
-            if is_internal(target) and not allow.may_match(target, port):
-                return Decision(False, "internal_name")  # not even DNS is asked: the answer would tell what exists
-            return self._judge(target, await self._addresses(target, cache), port, allow)
+                return self._judge(None, (target,), port, both)
+            if (early := _refusal_without_dns(target, port, both)) is not None:
+                return Decision(False, early)  # not even DNS is asked: the answer would tell what exists
+            return self._judge(target, await self._addresses(target, cache), port, both)
         except ValueError:
             return Decision(False, "malformed_host")
         except TooManyNames:
             return Decision(False, "too_many_names")
 
-    def precheck(self, url: str, allow_extra: tuple[str, ...] = ()) -> None:
+    def precheck(self, url: str, rules: TargetRules = NO_RULES) -> None:
         """Refuse a page's URL that can never be visited. No DNS; a pass promises nothing.
 
         Raises:
-            BlockedTarget: it is an address, or a name of the inner network, that is not allowed.
+            BlockedTarget: it is an address, or a name of the inner network, that is not allowed; or it is denied.
             InvalidUrl: a browser would not open it, or it is not http or https.
         """
-        try:
-            parsed = ada_url.URL(url)
-            target = parse_host(str(parsed.hostname))
-        except ValueError:
-            raise InvalidUrl("The URL can't be parsed, or its host is not one.") from None
-        if parsed.protocol not in ("http:", "https:"):
-            raise InvalidUrl("The URL must be http or https.")
-        port = int(parsed.port) if parsed.port else DEFAULT_PORTS[parsed.protocol]
-        decision = self._decide_without_dns(target, port, self._allow + _parsed_extra(allow_extra))
-        if decision.reason == "unsafe_port":
-            raise InvalidUrl(f"Browsers do not open port {port}.")
+        host, port = host_and_port(url)
+        decision = self._decide_without_dns(parse_host(host), port, self._rules + _parsed(rules))
         if not decision.allowed:
-            raise BlockedTarget(_BLOCKED_MESSAGE)
+            raise error_of(decision.reason)
 
-    def _decide_without_dns(self, target: IPAddress | str, port: int, allow: AllowList) -> Decision:
+    def _decide_without_dns(self, target: IPAddress | str, port: int, rules: ParsedRules) -> Decision:
         if not isinstance(target, str):
-            return self._judge(None, (target,), port, allow)
+            return self._judge(None, (target,), port, rules)
+        if (early := _refusal_without_dns(target, port, rules)) is not None:
+            return Decision(False, early)
         if is_localhost(target):
-            return self._judge(target, LOCALHOST_ADDRESSES, port, allow)
-        if allow.may_match(target, port):
+            return self._judge(target, LOCALHOST_ADDRESSES, port, rules)
+        if rules.allow.may_match(target, port):
             return Decision(True, "not_resolved")
-        if is_internal(target):
-            return Decision(False, "internal_name")
-        return Decision(False, "unsafe_port") if port in _UNSAFE_PORTS else Decision(True, "not_resolved")
+        refusal = self._ports.refusal(port)
+        return Decision(refusal is None, refusal or "not_resolved")
 
     async def _addresses(self, name: str, pins: Pins) -> tuple[IPAddress, ...]:
         return LOCALHOST_ADDRESSES if is_localhost(name) else await pins.lookup(name, self._resolver)
 
-    def _judge(self, name: str | None, addresses: tuple[IPAddress, ...], port: int, allow: AllowList) -> Decision:
+    def _judge(self, name: str | None, addresses: tuple[IPAddress, ...], port: int, rules: ParsedRules) -> Decision:
         """Keep the good addresses of a mixed answer; the first one's reason speaks for all if none is good."""
-        reasons = {address: self._reason(name, address, port, allow) for address in addresses}
+        reasons = {address: self._reason(name, address, port, rules) for address in addresses}
         good = tuple(address for address, reason in reasons.items() if reason in ("allow_list", "public"))
         refused = tuple(address for address in reasons if address not in good)
         if good:
@@ -142,18 +141,56 @@ class EgressPolicy:
             return Decision(False, "internal_name", refused=refused)  # whether or not it exists
         return Decision(False, next(iter(reasons.values()), "unresolvable"), refused=refused)
 
-    def _reason(self, name: str | None, address: IPAddress, port: int, allow: AllowList) -> str:
+    def _reason(self, name: str | None, address: IPAddress, port: int, rules: ParsedRules) -> str:
         if self._is_ours(address, port):
             return "own_proxy"
-        if allow.matches(name, address, port):
+        ends = self._ends(address)
+        if any(rules.deny.matches(name, end, port) for end in ends):
+            return "deny_list"
+        if rules.allow.matches(name, address, port):
             return "allow_list"
         if name is not None and is_internal(name):
             return "internal_name"
-        if (kind := classify(address)) != AddressClass.PUBLIC:
+        kinds = (classify(end) for end in ends)
+        if (kind := next((kind for kind in kinds if kind != AddressClass.PUBLIC), None)) is not None:
             return kind.value
-        if port in _UNSAFE_PORTS:
-            return "unsafe_port"
-        return "own_address" if is_own_address(judged_as(address)) else "public"
+        if (refusal := self._ports.refusal(port)) is not None:
+            return refusal
+        return "own_address" if any(map(is_own_address, ends)) else "public"
+
+    def _ends(self, address: IPAddress) -> tuple[IPAddress, ...]:
+        """The address, and each IPv4 address that packets to it may end at."""
+        inside = (judged_as(address), *(embedded_ipv4(address, prefix) for prefix in self._nat64))
+        return tuple(dict.fromkeys((address, *(end for end in inside if end is not None))))
+
+
+def host_and_port(url: str) -> tuple[str, int]:
+    """Return where a page's URL leads, as the browser would spell it.
+
+    Raises:
+        InvalidUrl: a browser would not open it, or it is not http or https.
+    """
+    try:
+        parsed = ada_url.URL(url)
+        parse_host(str(parsed.hostname))
+    except ValueError:
+        raise InvalidUrl("The URL can't be parsed, or its host is not one.") from None
+    if parsed.protocol not in ("http:", "https:"):
+        raise InvalidUrl("The URL must be http or https.")
+    return str(parsed.hostname), int(parsed.port) if parsed.port else DEFAULT_PORTS[parsed.protocol]
+
+
+def error_of(reason: str) -> TargetError | InvalidUrl:
+    """Return the error that a refusal of the page itself is for the caller. It tells no address."""
+    match reason:
+        case "unsafe_port":
+            return InvalidUrl("Browsers do not open this port.")
+        case "port_policy":
+            return BlockedTarget("The page is at, or leads to, a port that this server does not visit.")
+        case "unresolvable":
+            return UnresolvableHost("The page's host name has no address. Check its spelling.")
+        case _:
+            return BlockedTarget("The page is, or leads to, an address that this server does not visit.")
 
 
 def is_own_address(address: IPAddress) -> bool:
@@ -170,6 +207,28 @@ def is_own_address(address: IPAddress) -> bool:
         return error.errno not in _NO_ROUTE  # when in doubt (no sockets left, say) it is
 
 
+def _refusal_without_dns(name: str, port: int, rules: ParsedRules) -> str | None:
+    if rules.deny.names(name, port):
+        return "deny_list"
+    return "internal_name" if is_internal(name) and not rules.allow.may_match(name, port) else None
+
+
+def _setting(field: str) -> str:
+    return f"CALOTYPE_GUARD__{field.upper()}"
+
+
+def _nat64_prefix(text: str) -> IPv6Network:
+    try:
+        return parse_nat64_prefix(text)
+    except ValueError as error:
+        raise ValueError(f"{_setting('nat64_prefixes')}: {text!r} is not a NAT64 prefix ({error})") from error
+
+
+def _parsed(rules: TargetRules) -> ParsedRules:
+    return _parsed_lists(rules.allow, rules.deny)
+
+
 @lru_cache(maxsize=256)
-def _parsed_extra(entries: tuple[str, ...]) -> AllowList:
-    return AllowList.parse(entries, setting="the key's allow list")
+def _parsed_lists(allow: tuple[str, ...], deny: tuple[str, ...]) -> ParsedRules:
+    rules = TargetRules(allow=allow, deny=deny)
+    return ParsedRules.parse(rules, spell=lambda field: f"the key's {field} list")

@@ -7,6 +7,7 @@ its own brought nothing (`docs/adr/0002`), as long as nobody blocks the loop.
 from __future__ import annotations
 
 import asyncio
+from collections import Counter
 
 from calotype.guard.channel import Channel
 from calotype.guard.dialer import Dialer, SocketDialer
@@ -31,6 +32,8 @@ class EgressProxy:
         self._dialer = dialer or SocketDialer(timeout_s=settings.connect_timeout_s)
         self._listeners = listeners
         self._channels: set[Channel] = set()
+        self.counts: Counter[str] = Counter()
+        """Decisions by reason, a host and port counted once per capture; limits reached, once per capture."""
 
     @property
     def port(self) -> int:
@@ -64,6 +67,7 @@ class EgressProxy:
             policy=self._policy,
             dialer=self._dialer,
             settings=self._settings,
+            counts=self.counts,
             on_closed=self._forget,
         )
         await channel.listen()

@@ -15,7 +15,7 @@ VerdictKind = Literal["blocked", "unresolvable", "unreachable", "limit"]
 
 _MAX_VERDICTS = 512
 _MAX_BLOCKED = 100
-_KINDS: dict[str, VerdictKind] = {"unresolvable": "unresolvable", "too_many_names": "limit"}
+_KINDS: dict[str, VerdictKind] = {"unresolvable": "unresolvable", "too_many_names": "limit", "max_time": "limit"}
 
 
 @dataclass(frozen=True, slots=True)

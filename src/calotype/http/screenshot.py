@@ -57,7 +57,7 @@ async def _capture(
     request_id = record_of(request.scope).request_id
     return await in_flight.run(
         lambda: services.capturer.capture(
-            parsed.request, request_id=request_id, allow=caller.allow, warnings=parsed.warnings
+            parsed.request, request_id=request_id, rules=caller.rules, warnings=parsed.warnings
         ),
         request.receive,
     )

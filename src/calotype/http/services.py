@@ -13,7 +13,7 @@ from calotype.accounts.keys import Principal
 from calotype.capture.result import CaptureResult
 from calotype.http.in_flight import InFlight
 from calotype.request import CaptureRequest, Warning_
-from calotype.settings import Settings
+from calotype.settings import Settings, TargetRules
 
 
 class PictureMaker(Protocol):
@@ -24,7 +24,7 @@ class PictureMaker(Protocol):
         request: CaptureRequest,
         *,
         request_id: str,
-        allow: tuple[str, ...] = (),
+        rules: TargetRules = ...,
         warnings: list[Warning_] = ...,
     ) -> CaptureResult: ...
 

@@ -15,7 +15,7 @@ from calotype.accounts.keys import KeyRing
 from calotype.database import Database
 from calotype.errors import ApiKeyInvalid, InvalidRequest
 from calotype.schema import api_keys
-from calotype.settings import Plan
+from calotype.settings import Plan, TargetRules
 
 from .conftest import PEPPER, Clock, ring
 
@@ -117,7 +117,7 @@ async def test_keys_are_listed_oldest_first_with_their_state(keys: KeyRing, cloc
     first = await keys.create("unlimited", name="first")
     clock.advance(seconds=1)
     expiry = datetime(2030, 1, 2, 5, 0, tzinfo=timezone(timedelta(hours=1)))
-    second = await keys.create("free", expires_at=expiry, allow=("10.0.0.0/8",))
+    second = await keys.create("free", expires_at=expiry, rules=TargetRules(allow=("10.0.0.0/8",)))
     await keys.revoke(first.key_id)
     infos = await keys.list()
     assert [info.key_id for info in infos] == [first.key_id, second.key_id]
@@ -126,7 +126,7 @@ async def test_keys_are_listed_oldest_first_with_their_state(keys: KeyRing, cloc
     assert infos[1].created_at == clock.now
     assert infos[1].expires_at == expiry
     assert infos[1].expires_at.tzinfo is UTC
-    assert infos[1].allow == ("10.0.0.0/8",)
+    assert infos[1].rules.allow == ("10.0.0.0/8",)
 
 
 async def test_what_can_not_become_a_key_is_refused_by_field(keys: KeyRing, clock: Clock) -> None:
@@ -134,7 +134,7 @@ async def test_what_can_not_become_a_key_is_refused_by_field(keys: KeyRing, cloc
         ("plan", lambda: keys.create("gold")),
         ("name", lambda: keys.create("free", name="x" * 201)),
         ("expires_at", lambda: keys.create("free", expires_at=clock.now)),
-        ("allow", lambda: keys.create("free", allow=("http://wiki.example.com/",))),
+        ("allow", lambda: keys.create("free", rules=TargetRules(allow=("http://wiki.example.com/",)))),
     ]
     for field, create in wrong:
         with pytest.raises(InvalidRequest) as caught:

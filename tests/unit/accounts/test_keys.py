@@ -16,7 +16,7 @@ from calotype.accounts.pepper import load_pepper
 from calotype.database import Database
 from calotype.errors import ApiKeyInvalid, ApiKeyMissing, InvalidRequest
 from calotype.schema import api_keys
-from calotype.settings import KeySettings, Settings
+from calotype.settings import KeySettings, Settings, TargetRules
 
 from .conftest import PEPPER, Clock, ring
 
@@ -26,10 +26,10 @@ def files_in(directory: Path) -> bytes:
 
 
 async def test_a_key_is_recognised_with_its_plan_and_allow_list(keys: KeyRing) -> None:
-    new = await keys.create("free", name="Ada", allow=("10.0.0.0/8",))
+    new = await keys.create("free", name="Ada", rules=TargetRules(allow=("10.0.0.0/8",)))
     principal = await keys.authenticate(new.text)
     assert (principal.key_id, principal.name, principal.plan.name) == (new.key_id, "Ada", "free")
-    assert principal.allow == ("10.0.0.0/8",)
+    assert principal.rules.allow == ("10.0.0.0/8",)
     assert new.text.startswith(f"calo_{new.key_id}_")
 
 

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import socket
 from ipaddress import ip_address
+from typing import Any
 
 import pytest
 
 from calotype.errors import BlockedTarget, InvalidUrl
 from calotype.guard.pins import Pins
-from calotype.guard.policy import Decision, EgressPolicy, is_own_address
-from calotype.settings import GuardSettings
+from calotype.guard.policy import NO_RULES, Decision, EgressPolicy, is_own_address
+from calotype.settings import GuardSettings, TargetRules
 
 from .fakes import FakeResolver
 
@@ -21,12 +22,12 @@ async def decide(
     port: int = 443,
     *,
     answer: list[str] | None = None,
-    allow: tuple[str, ...] = (),
-    extra: tuple[str, ...] = (),
+    rules: TargetRules = NO_RULES,
+    **settings: Any,
 ) -> Decision:
     resolver = FakeResolver({host.lower(): answer} if answer is not None else {})
-    policy = EgressPolicy(GuardSettings(allow=allow), resolver=resolver)
-    return await policy.decide(host, port, Pins(), extra)
+    policy = EgressPolicy(GuardSettings(**settings), resolver=resolver)
+    return await policy.decide(host, port, Pins(), rules)
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ async def test_closing_the_pins_ends_a_lookup() -> None:
     ],
 )
 async def test_the_allow_list_wins(host: str, port: int, answer: list[str] | None, allow: tuple[str, ...]) -> None:
-    for settings in ({"allow": allow}, {"extra": allow}):
+    for settings in ({"allow": allow}, {"rules": TargetRules(allow=allow)}):
         decision = await decide(host, port, answer=answer, **settings)
         assert (decision.allowed, decision.reason) == (True, "allow_list")
 
@@ -215,7 +216,7 @@ def test_settings_that_can_not_be_read_are_named(settings: dict[str, tuple[str, 
 )
 def test_precheck_lets_pass(url: str, allow: tuple[str, ...]) -> None:
     EgressPolicy(GuardSettings(allow=allow), resolver=FakeResolver()).precheck(url)
-    EgressPolicy(GuardSettings(), resolver=FakeResolver()).precheck(url, allow)
+    EgressPolicy(GuardSettings(), resolver=FakeResolver()).precheck(url, TargetRules(allow=allow))
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/", "http://localhost:9001/", "http://[::1]/", "https://wiki/"])

@@ -15,6 +15,7 @@ import pytest
 from calotype.errors import BlockedTarget
 from calotype.http.in_flight import InFlight
 from calotype.request import CaptureRequest
+from calotype.settings import TargetRules
 from tests.serving import KEY, FakeServices, Serving
 
 PAGE = {"url": "https://example.com/"}
@@ -34,7 +35,7 @@ async def test_post_answers_json_with_the_picture(client: httpx.AsyncClient, ser
     assert body["meta"]["timings"]["queue_ms"] == 0
     assert body["meta"]["partial_reason"] is None
     assert services.capturer.requests[0].full_page
-    assert services.capturer.allow == ("10.1.2.3",)
+    assert services.capturer.rules == TargetRules(allow=("10.1.2.3",))
 
 
 @pytest.mark.parametrize("size", [0, 1, 2, 3, 3 * 2**18, 3 * 2**18 + 1, 3_000_001])

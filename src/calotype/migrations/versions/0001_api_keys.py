@@ -20,6 +20,7 @@ def upgrade() -> None:
         sa.Column("plan", sa.String(32), nullable=False),
         sa.Column("name", sa.String(200)),
         sa.Column("allow", sa.JSON, nullable=False),
+        sa.Column("deny", sa.JSON, nullable=False),
         sa.Column("origin", sa.String(16), nullable=False),
         sa.Column("created_at", sa.DateTime(timezone=True), nullable=False),
         sa.Column("expires_at", sa.DateTime(timezone=True)),

@@ -1,4 +1,4 @@
-"""Entries of an allow list: what they mean, and what is said of those that mean nothing."""
+"""Entries of an allow or deny list: what they mean, and what is said of those that mean nothing."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ from ipaddress import ip_address
 
 import pytest
 
-from calotype.guard.allow import AllowList
+from calotype.guard.rules import RuleList
 
 
 def matches(entry: str, name: str | None, address: str, port: int) -> bool:
-    return AllowList.parse([entry], setting="X").matches(name, ip_address(address), port)
+    return RuleList.parse([entry], setting="X").matches(name, ip_address(address), port)
 
 
 @pytest.mark.parametrize(
@@ -70,12 +70,12 @@ def test_does_not_cover(entry: str, name: str | None, address: str, port: int) -
 )
 def test_an_unreadable_entry_is_named_with_its_setting(entry: str) -> None:
     with pytest.raises(ValueError, match="CALOTYPE_GUARD__ALLOW") as caught:
-        AllowList.parse(["127.0.0.1", entry], setting="CALOTYPE_GUARD__ALLOW")
+        RuleList.parse(["127.0.0.1", entry], setting="CALOTYPE_GUARD__ALLOW")
     assert repr(entry) in str(caught.value)
 
 
 def test_lists_add_up() -> None:
-    both = AllowList.parse(["a.example"], setting="X") + AllowList.parse(["b.example"], setting="X")
+    both = RuleList.parse(["a.example"], setting="X") + RuleList.parse(["b.example"], setting="X")
     assert all(both.matches(name, ip_address("10.0.0.1"), 80) for name in ("a.example", "b.example"))
 
 
@@ -83,4 +83,4 @@ def test_lists_add_up() -> None:
     ("entry", "may"), [("10.0.0.0/8", True), ("redis", True), ("redis:1", False), ("10.0.0.1:1", False), ("x", False)]
 )
 def test_may_match_before_the_name_is_resolved(entry: str, may: bool) -> None:
-    assert AllowList.parse([entry], setting="X").may_match("redis", 6379) is may
+    assert RuleList.parse([entry], setting="X").may_match("redis", 6379) is may
