@@ -12,7 +12,7 @@ import uvicorn
 from calotype.accounts.keys import Principal
 from calotype.app import create_app
 from calotype.capture.result import CaptureMeta, CaptureResult
-from calotype.errors import ApiKeyInvalid, ApiKeyMissing
+from calotype.errors import ApiKeyInvalid, ApiKeyMissing, BlockedTarget
 from calotype.http.in_flight import InFlight
 from calotype.http.wire import HEAD_MAX_BYTES, HttpProtocol
 from calotype.request import CaptureRequest, Warning_
@@ -77,6 +77,18 @@ class FakeKeys:
 
 
 @dataclass
+class FakeGuard:
+    """Permits everything but port 1."""
+
+    counts: dict[str, int] = field(default_factory=lambda: {"public": 2, "private": 1})
+
+    async def permit(self, url: str, rules: TargetRules) -> str:
+        if url.endswith(":1/"):
+            raise BlockedTarget("Not there.", details=[{"field": "url", "message": "Not there.", "reason": "private"}])
+        return "public"
+
+
+@dataclass
 class FakePool:
     is_ready: bool = True
 
@@ -97,6 +109,7 @@ class FakeServices:
     )
     keys: FakeKeys = field(default_factory=FakeKeys)
     capturer: FakeCapturer = field(default_factory=FakeCapturer)
+    guard: FakeGuard = field(default_factory=FakeGuard)
     pool: FakePool = field(default_factory=FakePool)
     database: FakeDatabase = field(default_factory=FakeDatabase)
     in_flight: InFlight = field(default_factory=InFlight)

@@ -28,7 +28,7 @@ from calotype.database import Database
 from calotype.errors import CalotypeError
 from calotype.guard.policy import EgressPolicy
 from calotype.guard.proxy import EgressProxy
-from calotype.http import ops, screenshot
+from calotype.http import metrics, ops, screenshot, url_check
 from calotype.http.envelope import install_error_handlers
 from calotype.http.front import Front
 from calotype.http.in_flight import InFlight
@@ -50,6 +50,7 @@ class Services:
     settings: Settings
     database: Database
     keys: KeyRing
+    guard: EgressProxy
     pool: BrowserPool
     capturer: Capturer
 
@@ -66,14 +67,14 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     """
     async with AsyncExitStack() as stack:
         database, keys = await stack.enter_async_context(open_accounts(settings))
-        pool, capturer = await stack.enter_async_context(_open_captures(settings))
-        yield Services(settings, database, keys, pool, capturer)
+        captures = await stack.enter_async_context(_open_captures(settings))
+        yield Services(settings, database, keys, *captures)
 
 
 @asynccontextmanager
 async def open_capturer(settings: Settings) -> AsyncGenerator[Capturer]:
     """Open only what makes pictures: no database, no keys."""
-    async with _open_captures(settings) as (_, capturer):
+    async with _open_captures(settings) as (_, _, capturer):
         yield capturer
 
 
@@ -101,13 +102,15 @@ def create_app(
     app.add_middleware(Front)
     install_error_handlers(app)
     app.include_router(screenshot.router)
+    app.include_router(url_check.router)
     app.include_router(ops.router)
+    app.include_router(metrics.router)
     app.openapi = cache(build_document)
     return app
 
 
 @asynccontextmanager
-async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[BrowserPool, Capturer]]:
+async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[EgressProxy, BrowserPool, Capturer]]:
     executable = find_browser(settings.browser)
     sandbox = await _sandbox(settings.browser)
     await asyncio.to_thread(sweep_profiles)
@@ -129,7 +132,7 @@ async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[BrowserPool
         await proxy.start()
         stack.push_async_callback(pool.stop)
         await pool.start()
-        yield pool, Capturer(pool=pool, policy=policy, settings=settings.browser)
+        yield proxy, pool, Capturer(pool=pool, policy=policy, settings=settings.browser)
 
 
 async def _sandbox(settings: BrowserSettings) -> bool:

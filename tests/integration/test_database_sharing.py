@@ -48,7 +48,8 @@ _ROW = {
     "secret_hash": b"hash",
     "service": "screenshot",
     "plan": "free",
-    "allow": [], "deny": [],
+    "allow": [],
+    "deny": [],
     "origin": "operator",
     "created_at": datetime(2027, 1, 2, tzinfo=UTC),
 }

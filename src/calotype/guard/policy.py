@@ -41,6 +41,16 @@ _NO_ROUTE = frozenset(
 
 NO_RULES = TargetRules()
 
+_BLOCKED: tuple[type[TargetError], str] = (
+    BlockedTarget,
+    "The page is, or leads to, an address that this server does not visit.",
+)
+_PAGE_ERRORS: dict[str, tuple[type[TargetError | InvalidUrl], str]] = {
+    "port_policy": (BlockedTarget, "The page is at, or leads to, a port that this server does not visit."),
+    "unresolvable": (UnresolvableHost, "The page's host name has no address. Check its spelling."),
+    "unsafe_port": (InvalidUrl, "Browsers do not open this port."),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Decision:
@@ -115,6 +125,23 @@ class EgressPolicy:
         if not decision.allowed:
             raise error_of(decision.reason)
 
+    async def permit(self, url: str, rules: TargetRules = NO_RULES) -> str:
+        """Return why a page's URL may be visited: what `decide` says of its host now.
+
+        Raises:
+            BlockedTarget, InvalidUrl, UnresolvableHost: it may not; `details` have the reason.
+        """
+        self.precheck(url, rules)
+        host, port = host_and_port(url)
+        pins = Pins()
+        try:
+            decision = await self.decide(host, port, pins, rules)
+        finally:
+            await pins.close()
+        if not decision.allowed:
+            raise error_of(decision.reason)
+        return decision.reason
+
     def _decide_without_dns(self, target: IPAddress | str, port: int, rules: ParsedRules) -> Decision:
         if not isinstance(target, str):
             return self._judge(None, (target,), port, rules)
@@ -181,16 +208,9 @@ def host_and_port(url: str) -> tuple[str, int]:
 
 
 def error_of(reason: str) -> TargetError | InvalidUrl:
-    """Return the error that a refusal of the page itself is for the caller. It tells no address."""
-    match reason:
-        case "unsafe_port":
-            return InvalidUrl("Browsers do not open this port.")
-        case "port_policy":
-            return BlockedTarget("The page is at, or leads to, a port that this server does not visit.")
-        case "unresolvable":
-            return UnresolvableHost("The page's host name has no address. Check its spelling.")
-        case _:
-            return BlockedTarget("The page is, or leads to, an address that this server does not visit.")
+    """Return the error that a refusal of the page itself is for the caller. It tells the reason, never an address."""
+    kind, message = _PAGE_ERRORS.get(reason, _BLOCKED)
+    return kind(message, details=[{"field": "url", "message": message, "reason": reason}])
 
 
 def is_own_address(address: IPAddress) -> bool:

@@ -13,7 +13,7 @@ from calotype.guard.channel import Channel
 from calotype.guard.dialer import Dialer, SocketDialer
 from calotype.guard.listener import Listeners, open_listeners
 from calotype.guard.policy import EgressPolicy
-from calotype.settings import GuardSettings
+from calotype.settings import GuardSettings, TargetRules
 
 
 class EgressProxy:
@@ -52,6 +52,10 @@ class EgressProxy:
         if self._listeners is not None:
             self._listeners.close()
             self._listeners = None
+
+    async def permit(self, url: str, rules: TargetRules) -> str:
+        """As `EgressPolicy.permit`."""
+        return await self._policy.permit(url, rules)
 
     async def open_channel(self) -> Channel:
         """Open a way out for one capture; the caller closes it.

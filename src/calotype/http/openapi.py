@@ -13,6 +13,7 @@ from typing import Any, cast
 from calotype import __version__
 from calotype.capture.result import CaptureMeta
 from calotype.errors import ERRORS
+from calotype.http.url_check import UrlCheckAnswer, UrlCheckError
 from calotype.request import FLAT_FIELDS, NOT_YET, CaptureRequest
 from calotype.request.flat import ALIASES
 
@@ -54,8 +55,10 @@ def build_document() -> Json:
             "/v1/screenshot": {"post": _post_screenshot(), "get": _get_screenshot("getScreenshot")},
             "/v1/": {"get": _legacy(_get_screenshot("getScreenshotLegacy"))},
             "/v1": {"get": _legacy(_get_screenshot("getScreenshotLegacyBare"))},
+            "/v1/url-check": {"post": _post_url_check()},
             "/healthz": {"get": _healthz()},
             "/readyz": {"get": _readyz()},
+            "/metrics": {"get": _metrics()},
         },
         "components": {
             "schemas": _schemas(),
@@ -116,6 +119,53 @@ def _get_screenshot(operation_id: str) -> Json:
                 "content": {**raw, **in_json["content"]},
             },
             **_failures(code for code in _CAPTURE_CODES if code not in _BODY_CODES),
+        },
+    }
+
+
+def _post_url_check() -> Json:
+    answer = UrlCheckAnswer(
+        url="http://10.0.0.1/",
+        allowed=False,
+        reason="private",
+        error=UrlCheckError(code="blocked_target", message=ERRORS["blocked_target"].when),
+        request_id=_EXAMPLE_ID,
+    )
+    content = {"schema": {"$ref": f"{_REF}UrlCheckAnswer"}, "example": answer.model_dump()}
+    example = {"summary": "A page", "value": {"url": "http://10.0.0.1/"}}
+    body = {"schema": {"$ref": f"{_REF}ScreenshotRequest"}, "examples": {"url": example}}
+    codes = ["invalid_request", "api_key_missing", "api_key_invalid", *_BODY_CODES, "internal_error", "shutting_down"]
+    return {
+        "operationId": "postUrlCheck",
+        "tags": ["screenshot"],
+        "summary": "Would this page be visited, and if not, why",
+        "description": "Asks the guard, DNS included. Nothing is captured and nothing is charged.",
+        "security": [{"bearer": []}, {"header": []}, {}],
+        "parameters": [_prefer()],
+        "requestBody": {"required": True, "content": {"application/json": body}},
+        "responses": {
+            "200": {
+                "description": "The guard's word.",
+                "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
+                "content": {"application/json": content},
+            },
+            **_failures(codes),
+        },
+    }
+
+
+def _metrics() -> Json:
+    return {
+        "operationId": "metrics",
+        "tags": ["operations"],
+        "summary": "Counters for Prometheus",
+        "security": [],
+        "responses": {
+            "200": {
+                "description": "Prometheus' text format.",
+                "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+            }
         },
     }
 
@@ -225,6 +275,7 @@ def _schemas() -> Json:
         "ScreenshotAnswer": {"type": "object", "required": list(answer), "properties": answer},
         "Failure": _failure_schema(),
         **_with_definitions(meta),
+        **_with_definitions(UrlCheckAnswer.model_json_schema(ref_template=_REF + "{model}", mode="serialization")),
         **request,
     }
 

@@ -27,8 +27,8 @@ router = APIRouter()
 @router.post("/v1/screenshot")
 async def post_screenshot(request: Request, services: ServicesParameter, in_flight: InFlightParameter) -> Response:
     body = await read_json_object(request, services.settings.server.max_body_bytes)
-    caller = await _authenticate(request, services, body.get("api_key"))
-    parsed = parse_body(body, strict=_is_strict(request))
+    caller = await authenticated(request, services, body.get("api_key"))
+    parsed = parse_body(body, strict=is_strict(request))
     result = await _capture(request, services, in_flight, parsed, caller)
     return PictureInJson(result, _applied(request))
 
@@ -38,14 +38,15 @@ async def post_screenshot(request: Request, services: ServicesParameter, in_flig
 @router.get("/v1", include_in_schema=False)
 async def get_screenshot(request: Request, services: ServicesParameter, in_flight: InFlightParameter) -> Response:
     query = parse_qsl(request.scope["query_string"].decode("utf-8", "replace"), keep_blank_values=True)
-    caller = await _authenticate(request, services, next((value for name, value in query if name == "api_key"), None))
-    parsed = parse_query(query, strict=_is_strict(request))
+    caller = await authenticated(request, services, next((value for name, value in query if name == "api_key"), None))
+    parsed = parse_query(query, strict=is_strict(request))
     result = await _capture(request, services, in_flight, parsed, caller)
     form = PictureInJson if parsed.response == "json" else raw_picture
     return form(result, _applied(request))
 
 
-async def _authenticate(request: Request, services: Services, key_elsewhere: object) -> Principal:
+async def authenticated(request: Request, services: Services, key_elsewhere: object) -> Principal:
+    """Return the caller, and note the key's id for the log line. Raises ApiKeyMissing, ApiKeyInvalid."""
     caller = await services.keys.authenticate(key_in_request(request.headers, key_elsewhere))
     record_of(request.scope).key_id = caller.key_id
     return caller
@@ -63,7 +64,7 @@ async def _capture(
     )
 
 
-def _is_strict(request: Request) -> bool:
+def is_strict(request: Request) -> bool:
     """Whether `Prefer` (RFC 7240) has `handling=strict`; of two `handling` the first counts."""
     for preference in ",".join(request.headers.getlist("prefer")).split(","):
         name, _, value = preference.partition(";")[0].partition("=")
@@ -73,4 +74,4 @@ def _is_strict(request: Request) -> bool:
 
 
 def _applied(request: Request) -> dict[str, str]:
-    return {"Preference-Applied": "handling=strict"} if _is_strict(request) else {}
+    return {"Preference-Applied": "handling=strict"} if is_strict(request) else {}

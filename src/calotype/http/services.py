@@ -5,6 +5,7 @@ The composition root (`app.py`) opens the real parts; tests of this layer put a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, Request
@@ -35,6 +36,19 @@ class Authenticator(Protocol):
     async def authenticate(self, text: str | None) -> Principal: ...
 
 
+class Guard(Protocol):
+    """Says where captures may go; `guard.proxy.EgressProxy` is the real one."""
+
+    @property
+    def counts(self) -> Mapping[str, int]:
+        """Decisions by reason, and limits reached."""
+        ...
+
+    async def permit(self, url: str, rules: TargetRules) -> str:
+        """Return why a page may be visited. Raises InvalidUrl, BlockedTarget, UnresolvableHost with the reason."""
+        ...
+
+
 class BrowserState(Protocol):
     """The browser as `/readyz` sees it; `browser.pool.BrowserPool` is the real one."""
 
@@ -61,6 +75,9 @@ class Services(Protocol):
 
     @property
     def capturer(self) -> PictureMaker: ...
+
+    @property
+    def guard(self) -> Guard: ...
 
     @property
     def pool(self) -> BrowserState: ...

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from calotype.errors import BlockedTarget, InvalidUrl
+from calotype.errors import BlockedTarget, CalotypeError, InvalidUrl, UnresolvableHost
 from calotype.guard.pins import Pins
 from calotype.guard.policy import NO_RULES, Decision, EgressPolicy, is_own_address
 from calotype.settings import GuardSettings, TargetRules
@@ -233,3 +233,119 @@ def test_precheck_refuses_and_names_no_address(url: str) -> None:
 def test_precheck_says_what_is_no_url_for_a_page(url: str) -> None:
     with pytest.raises(InvalidUrl):
         EgressPolicy(GuardSettings(), resolver=FakeResolver()).precheck(url)
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "answer", "deny"),
+    [
+        ("bad.example", 443, ["1.1.1.1"], "bad.example"),
+        ("www.bad.example", 443, ["1.1.1.1"], "*.bad.example"),
+        ("bad.example", 8080, ["1.1.1.1"], "bad.example:8080"),
+        ("any.example", 443, ["1.1.1.1"], "1.1.1.0/24"),
+        ("1.1.1.1", 443, None, "1.1.1.1"),
+        ("[::ffff:1.1.1.1]", 443, None, "1.1.1.1"),
+        ("any.example", 443, ["64:ff9b::101:101"], "1.1.1.1"),
+        ("[2606:4700::1111]", 443, None, "2606:4700::/32"),
+        ("localhost", 80, None, "localhost"),
+    ],
+)
+async def test_what_is_denied_is_refused_whatever_is_allowed(
+    host: str, port: int, answer: list[str] | None, deny: str
+) -> None:
+    everything = ("0.0.0.0/0", "::/0", "*.example", "bad.example")
+    for settings in (
+        {"deny": (deny,), "allow": everything},
+        {"deny": (deny,), "rules": TargetRules(allow=everything)},
+        {"allow": everything, "rules": TargetRules(deny=(deny,))},
+    ):
+        decision = await decide(host, port, answer=answer, **settings)
+        assert (decision.allowed, decision.reason) == (False, "deny_list")
+
+
+async def test_a_denied_name_is_not_even_looked_up() -> None:
+    resolver = FakeResolver({"bad.example": ["1.1.1.1"]})
+    policy = EgressPolicy(GuardSettings(deny=("bad.example",)), resolver=resolver)
+    assert not (await policy.decide("bad.example", 443, Pins())).allowed
+    assert resolver.asked == []
+
+
+async def test_of_a_mixed_answer_only_the_denied_address_is_dropped() -> None:
+    decision = await decide("any.example", answer=["1.1.1.1", "8.8.8.8"], deny=("1.1.1.1",))
+    assert (decision.allowed, [str(address) for address in decision.addresses]) == (True, ["8.8.8.8"])
+
+
+@pytest.mark.parametrize(
+    ("port", "ports", "reason"),
+    [
+        (443, (443, "8000-8999"), "public"),
+        (8000, (443, "8000-8999"), "public"),
+        (8999, (443, "8000-8999"), "public"),
+        (9000, (443, "8000-8999"), "port_policy"),
+        (80, ("443",), "port_policy"),
+        (25, ("1-65535",), "unsafe_port"),
+        (9000, (), "public"),
+    ],
+)
+async def test_ports(port: int, ports: tuple[int | str, ...], reason: str) -> None:
+    assert (await decide("example.com", port, answer=["1.1.1.1"], ports=ports)).reason == reason
+
+
+async def test_what_is_allowed_may_have_any_port() -> None:
+    assert (await decide("10.1.2.3", 9000, ports=(443,), allow=("10.0.0.0/8",))).reason == "allow_list"
+
+
+@pytest.mark.parametrize("entry", ["", "http", "0", "65536", "443-", "-443", "9000-8000", "80,443", -1])
+def test_a_port_that_can_not_be_read_is_named(entry: int | str) -> None:
+    with pytest.raises(ValueError, match="CALOTYPE_GUARD__PORTS"):
+        EgressPolicy(GuardSettings(ports=(443, entry)))
+
+
+@pytest.mark.parametrize(
+    ("prefix", "address"),
+    [
+        ("2a00:1::/32", "2a00:1:a01:203::"),
+        ("2a00:1:100::/40", "2a00:1:10a:102:3::"),
+        ("2a00:1:1::/48", "2a00:1:1:a01:2:300::"),
+        ("2a00:1:1:100::/56", "2a00:1:1:10a:1:203::"),
+        ("2a00:1:1:1::/64", "2a00:1:1:1:a:102:300:0"),
+        ("2a00:1:1:1:1:1::/96", "2a00:1:1:1:1:1:a01:203"),
+    ],
+)
+async def test_behind_an_own_nat64_prefix_the_address_inside_is_judged(prefix: str, address: str) -> None:
+    """10.1.2.3 as RFC 6052, section 2.4, writes it."""
+    assert (await decide(f"[{address}]")).reason == "public"
+    assert (await decide(f"[{address}]", nat64_prefixes=(prefix,))).reason == "private"
+    assert (await decide(f"[{address}]", nat64_prefixes=("2a00:2::/32",))).reason == "public"
+
+
+@pytest.mark.parametrize("prefix", ["10.0.0.0/8", "2a00::/33", "x"])
+def test_a_nat64_prefix_that_can_not_be_read_is_named(prefix: str) -> None:
+    with pytest.raises(ValueError, match="CALOTYPE_GUARD__NAT64_PREFIXES"):
+        EgressPolicy(GuardSettings(nat64_prefixes=(prefix,)))
+
+
+@pytest.mark.parametrize(
+    ("url", "answer", "settings", "error", "reason"),
+    [
+        ("https://evil.example/", ["10.0.0.1"], {}, BlockedTarget, "private"),
+        ("https://evil.example/", [], {}, UnresolvableHost, "unresolvable"),
+        ("https://evil.example/", ["1.1.1.1"], {"deny": ("evil.example",)}, BlockedTarget, "deny_list"),
+        ("https://evil.example:8443/", ["1.1.1.1"], {"ports": (443,)}, BlockedTarget, "port_policy"),
+        ("https://evil.example:25/", ["1.1.1.1"], {}, InvalidUrl, "unsafe_port"),
+        ("http://127.0.0.1/", None, {}, BlockedTarget, "loopback"),
+    ],
+)
+async def test_a_url_that_is_not_permitted_says_why_and_tells_no_address(
+    url: str, answer: list[str] | None, settings: dict[str, Any], error: type[CalotypeError], reason: str
+) -> None:
+    resolver = FakeResolver({} if answer is None else {"evil.example": answer})
+    policy = EgressPolicy(GuardSettings(**settings), resolver=resolver)
+    with pytest.raises(error) as caught:
+        await policy.permit(url)
+    assert [detail["reason"] for detail in caught.value.details] == [reason]
+    assert "10.0.0.1" not in str(caught.value.details)
+
+
+async def test_a_url_that_is_permitted_has_its_reason() -> None:
+    policy = EgressPolicy(GuardSettings(), resolver=FakeResolver({"wiki.example": ["10.0.0.1"]}))
+    assert await policy.permit("http://wiki.example/", TargetRules(allow=("10.0.0.0/8",))) == "allow_list"
