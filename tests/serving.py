@@ -94,6 +94,12 @@ class FakePool:
 
 
 @dataclass
+class FakeJail:
+    level: str = "full"
+    means: tuple[str, ...] = ("landlock", "seccomp")
+
+
+@dataclass
 class FakeDatabase:
     failure: Exception | None = None
 
@@ -111,6 +117,7 @@ class FakeServices:
     capturer: FakeCapturer = field(default_factory=FakeCapturer)
     guard: FakeGuard = field(default_factory=FakeGuard)
     pool: FakePool = field(default_factory=FakePool)
+    jail: FakeJail = field(default_factory=FakeJail)
     database: FakeDatabase = field(default_factory=FakeDatabase)
     in_flight: InFlight = field(default_factory=InFlight)
 

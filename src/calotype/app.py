@@ -11,6 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ from calotype.accounts.keys import KeyRing
 from calotype.accounts.opening import open_accounts
 from calotype.browser.cdp import Connection
 from calotype.browser.discover import find_browser, sandbox_available, sandbox_fix
+from calotype.browser.jail import Jail, JailLevel, open_jail
 from calotype.browser.page import Page
 from calotype.browser.pool import BrowserPool
 from calotype.browser.process import BrowserStartFailed, ChromiumProcess, sweep_profiles
@@ -52,6 +54,7 @@ class Services:
     keys: KeyRing
     guard: EgressProxy
     pool: BrowserPool
+    jail: Jail
     capturer: Capturer
 
 
@@ -74,7 +77,7 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
 @asynccontextmanager
 async def open_capturer(settings: Settings) -> AsyncGenerator[Capturer]:
     """Open only what makes pictures: no database, no keys."""
-    async with _open_captures(settings) as (_, _, capturer):
+    async with _open_captures(settings) as (*_, capturer):
         yield capturer
 
 
@@ -110,7 +113,7 @@ def create_app(
 
 
 @asynccontextmanager
-async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[EgressProxy, BrowserPool, Capturer]]:
+async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[EgressProxy, BrowserPool, Jail, Capturer]]:
     executable = find_browser(settings.browser)
     sandbox = await _sandbox(settings.browser)
     await asyncio.to_thread(sweep_profiles)
@@ -119,20 +122,36 @@ async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[EgressProxy
     except ValueError as error:
         raise SettingsUnusable(str(error)) from error
     proxy = EgressProxy(policy, settings.guard)
-
-    def make_browser() -> ChromiumProcess:
-        return ChromiumProcess(executable, sandbox=sandbox, start_timeout_s=settings.browser.start_timeout_s)
-
-    async def open_page(connection: Connection) -> Page:
-        return await Page.open(connection, proxy.open_channel)
-
-    pool = BrowserPool(settings.browser, make_browser=make_browser, open_page=open_page)
     async with AsyncExitStack() as stack:
         stack.push_async_callback(proxy.stop)
         await proxy.start()
+        jail = await _jail(settings, proxy, executable)
+        launcher = jail.command(executable)
+
+        def make_browser() -> ChromiumProcess:
+            timeout_s = settings.browser.start_timeout_s
+            return ChromiumProcess(executable, sandbox=sandbox, launcher=launcher, start_timeout_s=timeout_s)
+
+        async def open_page(connection: Connection) -> Page:
+            return await Page.open(connection, proxy.open_channel)
+
+        pool = BrowserPool(settings.browser, make_browser=make_browser, open_page=open_page)
         stack.push_async_callback(pool.stop)
         await pool.start()
-        yield proxy, pool, Capturer(pool=pool, policy=policy, settings=settings.browser)
+        yield proxy, pool, jail, Capturer(pool=pool, policy=policy, settings=settings.browser)
+
+
+async def _jail(settings: Settings, proxy: EgressProxy, executable: Path) -> Jail:
+    """The jail that every browser is started in."""
+    channel = await proxy.open_channel()
+    try:
+        host, _, port = channel.server.rpartition(":")
+        jail = await open_jail(settings.guard, proxy=(host, int(port)), program=executable)
+    finally:
+        await channel.close()
+    log = _log.info if jail.level is JailLevel.FULL else _log.warning
+    log("jail_ready", jail=jail.level, by=jail.means, lacking=jail.lacking, fix=jail.fix)
+    return jail
 
 
 async def _sandbox(settings: BrowserSettings) -> bool:

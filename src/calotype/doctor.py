@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from calotype.browser.discover import INSTALL_COMMAND, BrowserNotFound, find_browser, sandbox_available, sandbox_fix
+from calotype.browser.jail import JailLevel, JailTooWeak, open_jail
 from calotype.database import Database
 from calotype.errors import CalotypeError
 from calotype.settings import BrowserSettings, Settings
@@ -58,12 +60,19 @@ FONTS = (
     FontNeed("other scripts", "hi", "fonts-noto-core", "warning"),
 )
 
+_JAIL_MEANING = {
+    JailLevel.FULL: "the browser reaches nothing but the guard, whatever a page does",
+    JailLevel.DATAGRAMS: "no UDP leaves the browser; where TCP goes is left to its flags",
+    JailLevel.NONE: "what the browser sends is left to its flags",
+}
+
 
 async def examine(settings: Settings) -> list[Finding]:
     """Look at everything that a capture needs, in the order in which one would mend it."""
     return [
         examine_browser(settings.browser),
         examine_sandbox(settings.browser),
+        await examine_jail(settings),
         *(examine_font(need) for need in FONTS),
         examine_data_dir(settings.data_dir),
         await examine_database(settings.database_url),
@@ -93,6 +102,24 @@ def examine_sandbox(settings: BrowserSettings) -> Finding:
     if settings.sandbox == "on":
         return Finding("sandbox", "missing", f"demanded by the settings, but {reason}", sandbox_fix())
     return Finding("sandbox", "warning", f"off: {reason}", sandbox_fix())
+
+
+async def examine_jail(settings: Settings) -> Finding:
+    try:
+        program = find_browser(settings.browser)
+    except BrowserNotFound:
+        program = Path("chromium")
+    with socket.create_server(("127.0.0.1", 0)) as in_place_of_the_proxy:
+        try:
+            proxy = in_place_of_the_proxy.getsockname()
+            jail = await open_jail(settings.guard, proxy=proxy, program=program)
+        except JailTooWeak as error:
+            return Finding("jail", "missing", error.reason, error.fix)
+    means = f" by {' and '.join(jail.means)}" if jail.means else ""
+    found = f"{jail.level}{means}: {_JAIL_MEANING[jail.level]}"
+    if jail.level is JailLevel.FULL:
+        return Finding("jail", "ok", found)
+    return Finding("jail", "warning", f"{found} ({'; '.join(jail.lacking)})", jail.fix)
 
 
 def examine_font(need: FontNeed) -> Finding:

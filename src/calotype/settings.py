@@ -85,6 +85,16 @@ class GuardSettings(TargetRules):
     nameservers: tuple[str, ...] = Field(
         default=(), description="DNS servers (`ip` or `ip:port`) asked instead of the system's."
     )
+    jail: Literal["auto", "off"] = Field(
+        default="auto",
+        description="The browser's network jail: `auto` takes the strictest that passes its self-test; `off` is for "
+        "finding faults.",
+    )
+    require: Literal["none", "datagrams", "full"] = Field(
+        default="none",
+        description="Least level of the jail to start with. `full`: the kernel lets nothing out but TCP to the guard; "
+        "`datagrams`: nothing but TCP.",
+    )
     connect_timeout_s: float = Field(default=10.0, gt=0, description="Seconds to connect to a target.")
     max_connections: int = Field(default=256, ge=1, description="Connections of one capture at once.")
     max_bytes: int = Field(default=256 * 2**20, ge=2**16, description="Bytes one capture may receive.")

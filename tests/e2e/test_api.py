@@ -152,7 +152,11 @@ def test_an_unknown_path_and_a_wrong_method(server: ServerProcess) -> None:
 
 def test_liveness_and_readiness(server: ServerProcess) -> None:
     assert server.client.get("/healthz").json()["ok"] is True
-    assert server.client.get("/readyz").json()["ok"] is True
+    ready = server.client.get("/readyz").json()
+    assert ready["ok"] is True
+    jailed = [json.loads(line) for line in server.output if '"jail_ready"' in line]
+    assert [{"jail": line["jail"], "by": line["by"]} for line in jailed] == [ready["guard"]]
+    assert ready["guard"]["jail"] in ("datagrams", "full")  # every Linux has seccomp
 
 
 def test_keys_are_not_in_the_logs(server: ServerProcess) -> None:

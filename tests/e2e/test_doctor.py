@@ -47,6 +47,18 @@ def test_the_report_as_json_says_the_same(tmp_path: Path) -> None:
     assert report["ok"] is True
     assert report["settings"]["server"]["port"] == 8600
     assert _finding(report, "browser")["state"] == "ok"
+    jail = _finding(report, "jail")
+    assert jail["state"] == ("ok" if jail["found"].startswith("full by ") else "warning")
+
+
+def test_a_jail_that_is_off_is_a_warning_and_fails_where_one_is_required(tmp_path: Path) -> None:
+    off = _doctor(tmp_path, "--json", CALOTYPE_GUARD__JAIL="off")
+    assert off.returncode == 0
+    assert _finding(_report(off), "jail")["state"] == "warning"
+    assert _finding(_report(off), "jail")["fix"] == "set CALOTYPE_GUARD__JAIL=auto"
+    required = _doctor(tmp_path, "--json", CALOTYPE_GUARD__JAIL="off", CALOTYPE_GUARD__REQUIRE="full")
+    assert required.returncode == 1
+    assert _finding(_report(required), "jail")["state"] == "missing"
 
 
 def test_a_missing_browser_fails_and_says_what_to_type(tmp_path: Path) -> None:

@@ -127,6 +127,12 @@ def test_a_port_that_is_taken_is_one_line_and_status_1(tmp_path: Path) -> None:
         (["--port", "0"], {"CALOTYPE_DATABASE__URL": "oracle://x/y"}, 1, "CALOTYPE_DATABASE__URL"),
         (["--port", "0"], {"CALOTYPE_DATABASE__URL": "sqlite:////proc/none/calotype.db"}, 1, "/proc/none"),
         (["--port", "0", "--allow", "no/net"], {}, 1, "CALOTYPE_GUARD__ALLOW"),
+        (
+            ["--port", "0"],
+            {"CALOTYPE_GUARD__REQUIRE": "datagrams", "CALOTYPE_GUARD__JAIL": "off"},
+            1,
+            "To mend it: set CALOTYPE_GUARD__JAIL=auto.",
+        ),
         (["--port", "0", "--tls-cert", "/nonexistent"], {}, 2, "tls_key"),
         (["--port", "0", "--tls-cert", "/nonexistent", "--tls-key", "/nonexistent"], {}, 1, "/nonexistent"),
         (["--host", "host.invalid"], {}, 1, "host.invalid"),

@@ -2,7 +2,7 @@
 
 Run as a script, with the standard library only:
 
-    python -I -S keeper.py LIFELINE LOCK IN OUT PROFILE CHROMIUM FLAG…
+    python -I -S keeper.py LIFELINE LOCK IN OUT PROFILE [LAUNCHER ARGUMENT…] CHROMIUM FLAG…
 
 LIFELINE is the read end of a pipe whose other end the server holds: it closes however the server ends, kill -9
 included. Then, or when Chromium exits, everything Chromium started is killed and reaped (the keeper is a child

@@ -13,6 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
@@ -34,13 +35,19 @@ class BrowserStartFailed(Exception):
 
 
 class ChromiumProcess:
-    """Not reusable: a process that ended is replaced by a new object."""
+    """Not reusable: a process that ended is replaced by a new object.
 
-    def __init__(self, executable: Path, *, sandbox: bool, start_timeout_s: float = 30.0) -> None:
+    `launcher` is a command that becomes Chromium: `Jail.command()`.
+    """
+
+    def __init__(
+        self, executable: Path, *, sandbox: bool, launcher: Sequence[str] = (), start_timeout_s: float = 30.0
+    ) -> None:
         self.connection = Connection()
         self.version = ""
         self._executable = executable
         self._sandbox = sandbox
+        self._launcher = launcher
         self._start_timeout_s = start_timeout_s
         self._keeper: asyncio.subprocess.Process | None = None
         self._lifeline: int | None = None
@@ -112,7 +119,7 @@ class ChromiumProcess:
         try:
             self._keeper = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", str(_KEEPER)),
-                *(*(str(fd) for fd in passed), str(self._profile), str(self._executable), *flags),
+                *(*(str(fd) for fd in passed), str(self._profile), *self._launcher, str(self._executable), *flags),
                 pass_fds=passed,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,

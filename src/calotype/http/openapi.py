@@ -185,7 +185,11 @@ def _healthz() -> Json:
 
 
 def _readyz() -> Json:
-    ready = {"ok": True, "checks": {"browser": "ready", "database": "ready"}}
+    ready = {
+        "ok": True,
+        "checks": {"browser": "ready", "database": "ready"},
+        "guard": {"jail": "full", "by": ["landlock", "seccomp"]},
+    }
     return {
         "operationId": "readyz",
         "tags": ["operations"],

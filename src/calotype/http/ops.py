@@ -46,7 +46,12 @@ async def readyz(services: ServicesParameter, in_flight: InFlightParameter) -> R
     if missing := await _missing(services):
         names = " and ".join(str(detail["field"]) for detail in missing)
         raise Overloaded(f"Not ready: {names}.", details=missing, retry_after_s=_RETRY_AFTER_S)
-    return JSONResponse({"ok": True, "checks": {"browser": "ready", "database": "ready"}}, headers=_NO_STORE)
+    state = {
+        "ok": True,
+        "checks": {"browser": "ready", "database": "ready"},
+        "guard": {"jail": services.jail.level, "by": services.jail.means},
+    }
+    return JSONResponse(state, headers=_NO_STORE)
 
 
 @router.api_route("/openapi.json", methods=_GET)

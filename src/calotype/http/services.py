@@ -56,6 +56,16 @@ class BrowserState(Protocol):
     def is_ready(self) -> bool: ...
 
 
+class JailState(Protocol):
+    """The browser's network jail as `/readyz` tells it; `browser.jail.Jail` is the real one."""
+
+    @property
+    def level(self) -> str: ...
+
+    @property
+    def means(self) -> tuple[str, ...]: ...
+
+
 class DatabaseState(Protocol):
     """The database as `/readyz` sees it; `database.Database` is the real one."""
 
@@ -81,6 +91,9 @@ class Services(Protocol):
 
     @property
     def pool(self) -> BrowserState: ...
+
+    @property
+    def jail(self) -> JailState: ...
 
     @property
     def database(self) -> DatabaseState: ...

@@ -27,7 +27,11 @@ async def test_liveness_depends_on_nothing(stranger: httpx.AsyncClient, services
 async def test_ready(stranger: httpx.AsyncClient) -> None:
     answer = await stranger.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json() == {"ok": True, "checks": {"browser": "ready", "database": "ready"}}
+    assert answer.json() == {
+        "ok": True,
+        "checks": {"browser": "ready", "database": "ready"},
+        "guard": {"jail": "full", "by": ["landlock", "seccomp"]},
+    }
 
 
 async def test_not_ready_names_what_is_missing_and_nothing_internal(
