@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -67,14 +67,23 @@ def server_environment(data_dir: Path, **settings: str) -> dict[str, str]:
 
 
 @contextmanager
-def running_server(data_dir: Path, *arguments: str, **settings: str) -> Iterator[ServerProcess]:
+def running_server(
+    data_dir: Path,
+    *arguments: str,
+    prefix: Sequence[str] = (),
+    transport: httpx.BaseTransport | None = None,
+    **settings: str,
+) -> Iterator[ServerProcess]:
     """Start `calotype serve` on a free port and wait until it has printed its address and key.
 
-    `settings` are environment variables without the prefix, e.g. `GUARD__ALLOW='["127.0.0.1"]'`.
+    Args:
+        prefix: a command that runs the rest of its line, e.g. `nsenter`.
+        transport: how its client gets there, if not the usual way.
+        settings: environment variables without the prefix, e.g. `GUARD__ALLOW='["127.0.0.1"]'`.
     """
     environment = server_environment(data_dir, **{f"CALOTYPE_{name}": value for name, value in settings.items()})
     process = subprocess.Popen(
-        [sys.executable, "-m", "calotype", "serve", "--port", "0", *arguments],
+        [*prefix, sys.executable, "-m", "calotype", "serve", "--port", "0", *arguments],
         env=environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -101,7 +110,7 @@ def running_server(data_dir: Path, *arguments: str, **settings: str) -> Iterator
     try:
         told.wait(60)
         assert "url" in found, f"the server did not start:\n{''.join(output)}"
-        with httpx.Client(base_url=found["url"], timeout=150) as client:
+        with httpx.Client(base_url=found["url"], timeout=150, transport=transport) as client:
             yield ServerProcess(process, found["url"], found.get("key", ""), data_dir, client, output)
     finally:
         if process.poll() is None:
