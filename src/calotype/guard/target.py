@@ -17,6 +17,7 @@ from calotype.guard.http1 import BadMessage, RequestHead
 
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/?#@\\]+):([0-9]{1,5})")
 _HTTP_URL = re.compile(r"http://([^/?#@\\]+)([/?][^#]*)?", re.IGNORECASE)
+_USER_INFO = re.compile(r"(?<=^http://)[^/?#\\]*@", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +55,8 @@ def record_key(url: str) -> str:
     Raises:
         ValueError: it is no URL that the proxy is asked for.
     """
-    if resource := _HTTP_URL.match(url):
+    # A redirect may lead to a URL with a name and a password, which the browser keeps from the proxy.
+    if resource := _HTTP_URL.match(_USER_INFO.sub("", url)):
         return _resource_key(_http_origin(resource[1]), _path(resource[2]))
     parsed = ada_url.URL(url)
     if not parsed.hostname:

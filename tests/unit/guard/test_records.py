@@ -18,6 +18,8 @@ from calotype.guard.target import record_key
         ("http://a.example:80/", "http://a.example/"),
         ("http://a.example:8080/", "http://a.example:8080/"),
         ("http://0x7f.1/", "http://127.0.0.1/"),
+        ("http://a.example@127.0.0.1/x", "http://127.0.0.1/x"),
+        ("http://name:p@ss@a.example/@b?c@d", "http://a.example/@b?c@d"),
         ("https://a.example/x", "a.example:443"),
         ("https://a.example:8443/x", "a.example:8443"),
         ("wss://a.example/x", "a.example:443"),
