@@ -89,7 +89,10 @@ _OPEN_TO_ALL = (
 
 def default_page(request: Request) -> Page:
     """What a host without pages of its own answers: something useful, whatever it is asked for."""
-    kind = request.headers.get("sec-fetch-dest", "document")
+    # Over plain http no `Sec-Fetch-Dest` is sent, but images and style sheets say what they want.
+    accept = request.headers.get("accept", "")
+    spoken = "image" if accept.startswith("image/") else "style" if accept.startswith("text/css") else "document"
+    kind = request.headers.get("sec-fetch-dest", spoken)
     if kind == "image":
         return Page(solid_png(SECRET_COLOUR, 8, 8), "image/png", headers=_OPEN_TO_ALL)
     if kind == "style":
