@@ -58,6 +58,7 @@ _FEATURES_OFF = (
     "OptimizationHints",
     "PaintHolding",
     "Translate",
+    "WebRtcHideLocalIpsWithMdns",  # its mDNS responder joins a multicast group; no address is told without it either
 )
 
 
