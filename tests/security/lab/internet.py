@@ -203,7 +203,7 @@ class Internet(AbstractContextManager["Internet"]):
                     break
                 writer.write(self._page(request).wire())
                 await writer.drain()
-        except (OSError, asyncio.IncompleteReadError, ValueError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError, ValueError):
             pass
         finally:
             with suppress(OSError, RuntimeError):

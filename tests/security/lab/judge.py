@@ -11,7 +11,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 from .hostile_dns import NAMESERVER
 from .internet import Visit
 from .watch import Packet
-from .wiring import BROWSER, BROWSER_V6, DEVICE, OWN_ADDRESSES, SERVER, SERVER_V6
+from .wiring import BARE, BARE_V6, BROWSER, BROWSER_V6, DEVICE, OWN_ADDRESSES, SERVER, SERVER_V6
 
 CLIENT = "127.0.0.99"
 """Where the tests' own clients connect from, so that nobody is taken for them."""
@@ -80,7 +80,7 @@ class Judge:
         return None if is_public(packet.destination) else "to an address that is not public"
 
     def _forbids_visit(self, visit: Visit) -> str | None:
-        if visit.source == CLIENT:
+        if visit.source in (CLIENT, BARE, BARE_V6):
             return None
         if visit.place == "machine" or visit.address in OWN_ADDRESSES or not is_public(visit.address):
             return "canary"

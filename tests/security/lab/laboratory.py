@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import http.client
+import os
 import shutil
+import signal
 import subprocess
 import time
 from collections.abc import Iterator
@@ -22,7 +24,7 @@ from .internet import Internet
 from .judge import CLIENT, Judge
 from .namespace import Namespace
 from .watch import Watch
-from .wiring import BROWSER_UID, DEVICE, wire
+from .wiring import BROWSER_UID, DEVICE, wire_bare, wire_server
 
 PORTS = (80, 443, 3478, 6379, 8000, 8080, 8443, 9222)
 """Where every address of the internet listens, with TLS on 443 and 8443."""
@@ -30,6 +32,13 @@ MACHINE_PORTS = (80, 443, 6379, 8080, 9222)
 """Where every own address of the server's machine listens."""
 REFUSED_PORT = 8001
 """Where nobody listens."""
+
+
+_SECOND_LINE = (
+    *("LocalNetworkAccessChecks", "LocalNetworkAccessChecksWebRTC", "LocalNetworkAccessChecksWebSockets"),
+    *("LocalNetworkAccessChecksWebTransport", "BlockInsecurePrivateNetworkRequests"),
+)
+"""Features of Chromium that a browser without the guard must not have: what they refuse says nothing about a probe."""
 
 
 class _InNamespace(httpx.BaseTransport):
@@ -56,6 +65,7 @@ class Laboratory:
     """What tests use."""
 
     machine: Namespace
+    world: Namespace
     internet: Internet
     watch: Watch
     judge: Judge
@@ -90,19 +100,32 @@ class Laboratory:
             yield server
 
     @contextmanager
-    def bare_browser(self, directory: Path, url: str, *flags: str) -> Iterator[None]:
-        """Open the URL in a Chromium without the guard, which asks the hostile DNS server itself."""
+    def bare_browser(self, directory: Path, url: str, *flags: str) -> Iterator[Watch]:
+        """Open the URL in a Chromium without the guard, on a machine of its own; give the watch of that machine.
+
+        It asks the hostile DNS server itself. Nothing of it is left when the block ends.
+        """
         resolv = directory / "resolv.conf"
         resolv.write_text(f"nameserver {NAMESERVER}\n")
-        arguments = ("--headless", "--no-sandbox", f"--user-data-dir={directory / 'profile'}", *flags, url)
+        off = f"--disable-features={','.join(_SECOND_LINE)}"
+        arguments = ("--headless", "--no-sandbox", f"--user-data-dir={directory / 'profile'}", off, *flags, url)
         mounted = f'mount --bind "{resolv}" /etc/resolv.conf && exec "$@"'
         inside = ("unshare", "--mount", "sh", "-c", mounted, "sh", str(find_browser(BrowserSettings())), *arguments)
-        browser = subprocess.Popen(self.machine.command(*inside), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            yield
-        finally:
-            browser.kill()
-            browser.wait()
+        with ExitStack() as stack:
+            bare = stack.enter_context(Namespace(inside=self.machine))
+            wire_bare(bare, self.world)
+            watch = stack.enter_context(Watch(bare, (DEVICE,)))
+            # Its whole process group holds the pipe: the end of it is the end of all of them.
+            browser = stack.enter_context(
+                subprocess.Popen(
+                    bare.command(*inside), stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True
+                )
+            )
+            try:
+                yield watch
+            finally:
+                os.killpg(browser.pid, signal.SIGKILL)
+                browser.communicate()
 
     def channels(self) -> list[tuple[str, int]]:
         """Where channels of the guard listen now."""
@@ -143,7 +166,7 @@ def running_laboratory() -> Iterator[Laboratory]:
     with ExitStack() as stack:
         machine = stack.enter_context(Namespace())
         world = stack.enter_context(Namespace(inside=machine))
-        wire(machine, world)
+        wire_server(machine, world)
         watch = stack.enter_context(Watch(machine, (DEVICE, "lo")))
         internet = stack.enter_context(Internet(world, machine, ports=PORTS, machine_ports=MACHINE_PORTS))
-        yield Laboratory(machine, internet, watch, Judge())
+        yield Laboratory(machine, world, internet, watch, Judge())

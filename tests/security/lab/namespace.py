@@ -11,11 +11,13 @@ import sys
 import threading
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from ipaddress import ip_address
 from pathlib import Path
 
 _AGENT = Path(__file__).with_name("agent.py")
 _TOOLS = ("ip", "nsenter", "unshare")
 AF_PACKET = 17
+_LISTEN = "0A"  # linux/tcp_states.h
 
 
 class NoLaboratory(Exception):
@@ -114,10 +116,19 @@ class Namespace(AbstractContextManager["Namespace"]):
         return client
 
     def tcp_listeners(self) -> list[tuple[str, int]]:
-        """Every listening IPv4 endpoint inside, from /proc."""
-        lines = Path(f"/proc/{self.pid}/net/tcp").read_text().splitlines()[1:]
-        endpoints = [line.split()[1] for line in lines if line.split()[3] == "0A"]
+        """Every listening endpoint inside, from /proc."""
         return [
-            (socket.inet_ntoa(bytes.fromhex(host)[::-1]), int(port, 16))
-            for host, port in (endpoint.split(":") for endpoint in endpoints)
+            endpoint
+            for table in ("tcp", "tcp6")
+            for line in Path(f"/proc/{self.pid}/net/{table}").read_text().splitlines()[1:]
+            if line.split()[3] == _LISTEN
+            for endpoint in [_endpoint(line.split()[1])]
         ]
+
+
+def _endpoint(text: str) -> tuple[str, int]:
+    """Read `0100007F:0050`: 32-bit words in the byte order of the machine."""
+    host, port = text.split(":")
+    words = [bytes.fromhex(host[start : start + 8]) for start in range(0, len(host), 8)]
+    packed = b"".join(word[::-1] if sys.byteorder == "little" else word for word in words)
+    return str(ip_address(packed)), int(port, 16)

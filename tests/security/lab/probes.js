@@ -136,7 +136,10 @@ export const probes = {
     frame({ name: "link_ping" });
     click(`<a href="/own/nothing" ping="${u}" target=link_ping>x</a>`);
   },
-  link_download: (u) => click(`<a href="${u}" download target=link_click>x</a>`),
+  link_download: (u) => {
+    frame({ name: "link_download" });
+    click(`<a href="${u}" download target=link_download>x</a>`);
+  },
   link_popup: (u) => click(`<a href="${u}" target=_blank>x</a>`),
   link_popup_noopener: (u) => click(`<a href="${u}" target=_blank rel=noopener>x</a>`),
   window_open: (u) => window.open(u),

@@ -7,7 +7,7 @@ import select
 import socket
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from ipaddress import ip_address
@@ -47,7 +47,7 @@ class Watch(AbstractContextManager["Watch"]):
         self._sockets = [_open(namespace, device) for device in devices]
         self._packets: dict[Packet, None] = {}
         self._flows: set[frozenset[tuple[str, int]]] = set()
-        self._turn = threading.Lock()
+        self._turn = threading.Condition()
         self._end, self._end_seen = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name="packet-watch", daemon=True)
         self._thread.start()
@@ -73,6 +73,11 @@ class Watch(AbstractContextManager["Watch"]):
             self._drain()
             return list(self._packets)
 
+    def wait_for(self, wanted: Callable[[Packet], bool], *, timeout_s: float = 60) -> bool:
+        """Wait until there is such a packet; return whether it came to be."""
+        with self._turn:
+            return self._turn.wait_for(lambda: any(map(wanted, self._packets)), timeout_s)
+
     def _run(self) -> None:
         while True:
             readable, _, _ = select.select([*self._sockets, self._end_seen], [], [])
@@ -80,6 +85,7 @@ class Watch(AbstractContextManager["Watch"]):
                 return
             with self._turn:
                 self._drain()
+                self._turn.notify_all()
 
     def _drain(self) -> None:
         for watching in self._sockets:

@@ -19,38 +19,65 @@ BROWSER_V6 = "2a01:4f8:1::66"
 BROWSER_UID = 65534
 OWN_ADDRESSES = (SERVER, SERVER_V6, BROWSER, BROWSER_V6)
 
-_GATEWAY, _GATEWAY_V6 = "51.15.20.1", "2a01:4f8:1::1"
+BARE, BARE_V6 = "62.4.5.30", "2a01:4f9:1::2"
+"""The machine of browsers without the guard."""
+
+_GATEWAYS = {
+    **{SERVER: "51.15.20.1", SERVER_V6: "2a01:4f8:1::1"},
+    **{BARE: "62.4.5.1", BARE_V6: "2a01:4f9:1::1"},
+}
 _MAC, _GATEWAY_MAC = "02:00:00:00:00:02", "02:00:00:00:00:01"
 _BROWSER_TABLE = "200"
 
 
-def wire(server: Namespace, internet: Namespace) -> None:
+def wire_server(server: Namespace, internet: Namespace) -> None:
     """
     Raises:
         NoLaboratory
     """
-    peer = ("peer", "name", "server", "address", _GATEWAY_MAC, "netns", str(internet.pid))
-    server.run("ip", "link", "add", DEVICE, "address", _MAC, "type", "veth", *peer)
-    for namespace, device in ((server, DEVICE), (internet, "server")):
-        namespace.run("ip", "link", "set", "lo", "up")
-        namespace.run("ip", "link", "set", device, "addrgenmode", "none")
-        namespace.run("ip", "link", "set", device, "up")
-    for address in OWN_ADDRESSES:
-        nodad = ("nodad",) if ":" in address else ()
-        server.run("ip", "address", "add", f"{address}/{64 if nodad else 24}", "dev", DEVICE, *nodad)
-        internet.run("ip", "route", "add", address, "dev", "server", "table", "local")
-        _neighbour(internet, address, "server", _MAC)
-    for gateway, source in ((_GATEWAY, SERVER), (_GATEWAY_V6, SERVER_V6)):
-        _neighbour(server, gateway, DEVICE, _GATEWAY_MAC)
-        server.run("ip", "route", "add", "default", "via", gateway, "dev", DEVICE, "src", source)
+    _wire(server, internet, "server", (SERVER, SERVER_V6))
+    for address in (BROWSER, BROWSER_V6):
+        _give(server, internet, "server", address)
     for anything in ("0.0.0.0/0", "::/0"):
         internet.run("ip", "route", "add", "local", anything, "dev", "lo", "table", "local")
     if server.has_user_ids:
         _mark_browser(server)
 
 
+def wire_bare(bare: Namespace, internet: Namespace) -> None:
+    """
+    Raises:
+        NoLaboratory
+    """
+    _wire(bare, internet, "bare", (BARE, BARE_V6))
+
+
+def _wire(namespace: Namespace, internet: Namespace, far_end: str, addresses: tuple[str, str]) -> None:
+    peer = ("peer", "name", far_end, "address", _GATEWAY_MAC, "netns", str(internet.pid))
+    namespace.run("ip", "link", "add", DEVICE, "address", _MAC, "type", "veth", *peer)
+    for end, device in ((namespace, DEVICE), (internet, far_end)):
+        end.run("ip", "link", "set", "lo", "up")
+        end.run("ip", "link", "set", device, "addrgenmode", "none")
+        end.run("ip", "link", "set", device, "up")
+    for address in addresses:
+        _give(namespace, internet, far_end, address)
+        _neighbour(namespace, _GATEWAYS[address], DEVICE, _GATEWAY_MAC)
+        namespace.run("ip", "route", "add", "default", "via", _GATEWAYS[address], "dev", DEVICE, "src", address)
+
+
+def _give(namespace: Namespace, internet: Namespace, far_end: str, address: str) -> None:
+    width = ("64", "nodad") if ":" in address else ("24",)
+    namespace.run("ip", "address", "add", f"{address}/{width[0]}", "dev", DEVICE, *width[1:])
+    # Beside the route that makes all addresses local, only the table "local" has a say.
+    internet.run("ip", "route", "add", address, "dev", far_end, "table", "local")
+    _neighbour(internet, address, far_end, _MAC)
+
+
 def _mark_browser(server: Namespace) -> None:
-    for version, gateway, source in (("-4", _GATEWAY, BROWSER), ("-6", _GATEWAY_V6, BROWSER_V6)):
+    for version, gateway, source in (
+        ("-4", _GATEWAYS[SERVER], BROWSER),
+        ("-6", _GATEWAYS[SERVER_V6], BROWSER_V6),
+    ):
         server.run("ip", version, "rule", "add", "uidrange", f"{BROWSER_UID}-{BROWSER_UID}", "lookup", _BROWSER_TABLE)
         way = ("default", "via", gateway, "dev", DEVICE, "src", source, "table", _BROWSER_TABLE)
         server.run("ip", version, "route", "add", *way)
