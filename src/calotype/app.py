@@ -11,7 +11,6 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 import structlog
 from fastapi import FastAPI
@@ -21,13 +20,14 @@ from calotype.accounts.keys import KeyRing
 from calotype.accounts.opening import open_accounts
 from calotype.browser.cdp import Connection
 from calotype.browser.discover import find_browser, sandbox_available, sandbox_fix
-from calotype.browser.jail import Jail, JailLevel, open_jail
+from calotype.browser.jail.levels import Jail, JailLevel, open_jail
 from calotype.browser.page import Page
 from calotype.browser.pool import BrowserPool
 from calotype.browser.process import BrowserStartFailed, ChromiumProcess, sweep_profiles
 from calotype.capture.run import Capturer
 from calotype.database import Database
 from calotype.errors import CalotypeError
+from calotype.guard.listener import open_listeners
 from calotype.guard.policy import EgressPolicy
 from calotype.guard.proxy import EgressProxy
 from calotype.http import metrics, ops, screenshot, url_check
@@ -121,12 +121,15 @@ async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[EgressProxy
         policy = EgressPolicy(settings.guard)
     except ValueError as error:
         raise SettingsUnusable(str(error)) from error
-    proxy = EgressProxy(policy, settings.guard)
     async with AsyncExitStack() as stack:
+        jail = await open_jail(settings.guard, program=executable)
+        stack.push_async_callback(jail.close)
+        log = _log.info if jail.level is JailLevel.FULL else _log.warning
+        log("jail_ready", jail=jail.level, by=jail.means, lacking=jail.lacking, fix=jail.fix)
+        proxy = EgressProxy(policy, settings.guard, listeners=open_listeners(jail.make_socket))
         stack.push_async_callback(proxy.stop)
         await proxy.start()
-        jail = await _jail(settings, proxy, executable)
-        launcher = jail.command(executable)
+        launcher = jail.launcher(executable, port=proxy.port)
 
         def make_browser() -> ChromiumProcess:
             timeout_s = settings.browser.start_timeout_s
@@ -139,19 +142,6 @@ async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[EgressProxy
         stack.push_async_callback(pool.stop)
         await pool.start()
         yield proxy, pool, jail, Capturer(pool=pool, policy=policy, settings=settings.browser)
-
-
-async def _jail(settings: Settings, proxy: EgressProxy, executable: Path) -> Jail:
-    """The jail that every browser is started in."""
-    channel = await proxy.open_channel()
-    try:
-        host, _, port = channel.server.rpartition(":")
-        jail = await open_jail(settings.guard, proxy=(host, int(port)), program=executable)
-    finally:
-        await channel.close()
-    log = _log.info if jail.level is JailLevel.FULL else _log.warning
-    log("jail_ready", jail=jail.level, by=jail.means, lacking=jail.lacking, fix=jail.fix)
-    return jail
 
 
 async def _sandbox(settings: BrowserSettings) -> bool:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import socket
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from calotype.browser.discover import INSTALL_COMMAND, BrowserNotFound, find_browser, sandbox_available, sandbox_fix
-from calotype.browser.jail import JailLevel, JailTooWeak, open_jail
+from calotype.browser.jail.levels import JailLevel, JailTooWeak, open_jail
 from calotype.database import Database
 from calotype.errors import CalotypeError
 from calotype.settings import BrowserSettings, Settings
@@ -109,12 +108,11 @@ async def examine_jail(settings: Settings) -> Finding:
         program = find_browser(settings.browser)
     except BrowserNotFound:
         program = Path("chromium")
-    with socket.create_server(("127.0.0.1", 0)) as in_place_of_the_proxy:
-        try:
-            proxy = in_place_of_the_proxy.getsockname()
-            jail = await open_jail(settings.guard, proxy=proxy, program=program)
-        except JailTooWeak as error:
-            return Finding("jail", "missing", error.reason, error.fix)
+    try:
+        jail = await open_jail(settings.guard, program=program)
+    except JailTooWeak as error:
+        return Finding("jail", "missing", error.reason, error.fix)
+    await jail.close()
     means = f" by {' and '.join(jail.means)}" if jail.means else ""
     found = f"{jail.level}{means}: {_JAIL_MEANING[jail.level]}"
     if jail.level is JailLevel.FULL:

@@ -16,9 +16,10 @@ import pytest
 
 from calotype.browser.cdp import CdpError, ConnectionLost
 from calotype.browser.discover import find_browser
+from calotype.browser.jail.levels import ATTEMPTS, open_jail
 from calotype.browser.process import BrowserStartFailed, ChromiumProcess, sweep_profiles
 from calotype.browser.process_tree import descendants, tree_memory_bytes
-from calotype.settings import BrowserSettings
+from calotype.settings import BrowserSettings, GuardSettings
 
 
 def is_running(pid: int) -> bool:
@@ -42,12 +43,18 @@ def temp_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.fixture
-async def chromium(temp_root: Path) -> AsyncIterator[ChromiumProcess]:
-    process = ChromiumProcess(find_browser(BrowserSettings()), sandbox=False)
+@pytest.fixture(params=[None, *ATTEMPTS], ids=lambda attempt: "-".join(attempt.means) if attempt else "no-jail")
+async def chromium(request: pytest.FixtureRequest, temp_root: Path) -> AsyncIterator[ChromiumProcess]:
+    """Chromium in each jail that can be had here, and in none."""
+    executable = find_browser(BrowserSettings())
+    jail = await open_jail(GuardSettings(), program=executable, attempts=[request.param] if request.param else [])
+    if request.param and jail.lacking:
+        pytest.skip(f"not here: {jail.lacking[0]}")
+    process = ChromiumProcess(executable, sandbox=False, launcher=jail.launcher(executable, port=4000))
     await process.start()
     yield process
     await process.stop()
+    await jail.close()
 
 
 def profiles(root: Path) -> list[Path]:

@@ -10,6 +10,7 @@ import ctypes
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -23,25 +24,39 @@ from typing import Any
 
 import pytest
 
-from calotype.browser import jail as jail_module
 from calotype.browser.cdp import Connection, Session
 from calotype.browser.discover import find_browser
 from calotype.browser.flags import chromium_flags
-from calotype.browser.jail import ATTEMPTS, Attempt, Jail, JailLevel, JailTooWeak, open_jail
-from calotype.browser.process import ChromiumProcess
+from calotype.browser.jail import levels
+from calotype.browser.jail.levels import ATTEMPTS, Attempt, Jail, JailLevel, JailTooWeak, open_jail
+from calotype.browser.jail.namespace import Namespace
+from calotype.browser.jail.selftest import find_leak
+from calotype.browser.page import Page
+from calotype.browser.process import ChromiumProcess, Launcher
 from calotype.browser.process_tree import descendants
+from calotype.guard.listener import open_listeners
+from calotype.guard.policy import EgressPolicy
+from calotype.guard.proxy import EgressProxy
 from calotype.settings import BrowserSettings, GuardSettings
+from tests.site.server import Site
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the jail is made of Linux's means")
 
-_DIRECTORY = Path(jail_module.__file__).parent
-_LAUNCHER = _DIRECTORY / "jail_launcher.py"
-_PROBE = _DIRECTORY / "jail_probe.py"
+_DIRECTORY = Path(levels.__file__).parent
+_LAUNCHER = _DIRECTORY / "launcher.py"
+_PROBE = _DIRECTORY / "probe.py"
 _BROWSER = find_browser(BrowserSettings())
 _NOBODY = 65534
+_AS_NOBODY: dict[str, Any] = {"user": _NOBODY, "group": _NOBODY, "extra_groups": []}
 
-_FULL, _DATAGRAMS = ATTEMPTS
-_LEVELS = [pytest.param(attempt, id=attempt.level) for attempt in ATTEMPTS]
+_LANDLOCK, _NETNS, _SECCOMP = ATTEMPTS
+
+
+def _each(*attempts: Attempt) -> list[Any]:
+    return [pytest.param(attempt, id=attempt.means[0]) for attempt in attempts]
+
+
+_NO_LAUNCHER = Launcher()
 
 
 def _has_landlock_for_tcp() -> bool:
@@ -49,14 +64,41 @@ def _has_landlock_for_tcp() -> bool:
     return libc.syscall(ctypes.c_long(444), None, ctypes.c_long(0), ctypes.c_long(1)) >= 4
 
 
+def _has_user_namespaces() -> bool:
+    return subprocess.run(["unshare", "--user", "--net", "true"], check=False, capture_output=True).returncode == 0
+
+
 def _require(attempt: Attempt) -> None:
     if "landlock" in attempt.means and not _has_landlock_for_tcp():
         pytest.skip("this kernel has no Landlock rules for TCP (Linux 6.7 and later have)")
+    if "netns" in attempt.means and not _has_user_namespaces():
+        pytest.skip("user namespaces are denied here")
 
 
-def _jail(attempt: Attempt, port: int) -> Jail:
+@dataclass
+class Inside:
+    """A jail, and a place that accepts connections from inside, as the guard's channels do."""
+
+    jail: Jail
+    host: str
+    port: int
+
+    def launcher(self, program: Path | str = _BROWSER) -> Launcher:
+        return self.jail.launcher(Path(program), port=self.port)
+
+
+@asynccontextmanager
+async def _jailed(attempt: Attempt) -> AsyncIterator[Inside]:
     _require(attempt)
-    return Jail(attempt.level, attempt.means, port=port)
+    namespace = await Namespace.open() if "netns" in attempt.means else None
+    jail = Jail(attempt.level, attempt.means, namespace=namespace)
+    try:
+        with jail.make_socket() as proxy:
+            proxy.bind(("127.9.0.1", 0))
+            proxy.listen()
+            yield Inside(jail, *proxy.getsockname())
+    finally:
+        await jail.close()
 
 
 @dataclass
@@ -111,56 +153,51 @@ def canary() -> Iterator[Canary]:
         yield Canary(*made)
 
 
-@pytest.fixture
-def proxy() -> Iterator[tuple[str, int]]:
-    """A place that accepts connections, as the guard's channels do."""
-    with socket.create_server(("127.9.0.1", 0)) as listener:
-        yield listener.getsockname()
-
-
-def _run(command: list[str]) -> Any:
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+def _run(launcher: Launcher, *arguments: str) -> Any:
+    command = [*launcher.command, sys.executable, "-I", "-S", *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=launcher.descriptors)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
 
-def _doors(launcher: list[str], proxy: tuple[str, int], canary: Canary) -> dict[str, str | None]:
-    ports = map(str, (proxy[1], *canary.ports))
-    return _run([*launcher, sys.executable, "-I", "-S", str(_PROBE), proxy[0], *ports])
+def _doors(launcher: Launcher, host: str, port: int, canary: Canary) -> dict[str, str | None]:
+    return _run(launcher, str(_PROBE), host, *map(str, (port, *canary.ports)))
 
 
-def _python(launcher: list[str], code: str) -> Any:
-    return _run([*launcher, sys.executable, "-I", "-S", "-c", textwrap.dedent(code)])
+def _python(launcher: Launcher, code: str) -> Any:
+    return _run(launcher, "-c", textwrap.dedent(code))
 
 
 # --- the doors, one by one --------------------------------------------------------------------------------------------
 
 
-def test_without_a_jail_the_probe_finds_the_doors_open(proxy: tuple[str, int], canary: Canary) -> None:
-    found = _doors([], proxy, canary)
+def test_without_a_jail_the_probe_finds_the_doors_open(canary: Canary) -> None:
+    with socket.create_server(("127.9.0.1", 0)) as proxy:
+        found = _doors(_NO_LAUNCHER, *proxy.getsockname(), canary)
     opened = {name for name, error in found.items() if error is None}
     expected = {"proxy", "tcp4", "tcp6", "udp4", "udp6", "fastopen", "fastopen-sendmsg", "fastopen-connect", "netlink"}
     assert expected <= opened
     assert canary.connections() >= 5
     assert canary.packets() == 2
-    assert set(found) == {"proxy"} | _FULL.closed
+    assert set(found) == {"proxy"} | _LANDLOCK.closed
 
 
-@pytest.mark.parametrize("attempt", _LEVELS)
+@pytest.mark.parametrize("attempt", _each(*ATTEMPTS))
 @pytest.mark.parametrize("browser", ["chromium-headless-shell", "chromium"])
-def test_every_door_that_a_level_promises_to_close_is_closed(
-    attempt: Attempt, browser: str, proxy: tuple[str, int], canary: Canary
+async def test_every_door_that_a_level_promises_to_close_is_closed(
+    attempt: Attempt, browser: str, canary: Canary
 ) -> None:
-    found = _doors(_jail(attempt, proxy[1]).command(Path(browser)), proxy, canary)
+    async with _jailed(attempt) as inside:
+        found = _doors(inside.launcher(browser), inside.host, inside.port, canary)
     assert found["proxy"] is None
     assert {name for name in attempt.closed if found[name] is None} == set()
     assert {found[name] for name in ("udp4", "udp6", "mptcp", "raw4", "icmp")} == {"EACCES"}
     assert canary.packets() == 0
-    if attempt.level is JailLevel.FULL:
-        assert {found[name] for name in ("tcp4", "tcp6", "fastopen")} == {"EACCES"}
-        assert canary.connections() == 0
-    else:
+    if attempt is _SECCOMP:
         assert found["tcp4"] is None
+    else:
+        assert found["tcp4"] == ("EACCES" if attempt is _LANDLOCK else "ECONNREFUSED")
+        assert canary.connections() == 0
 
 
 _INSIDE = """
@@ -201,13 +238,14 @@ _INSIDE = """
 """
 
 
-def test_what_else_is_closed_inside_and_what_chromium_needs_is_open(proxy: tuple[str, int]) -> None:
-    jail = _jail(_FULL, proxy[1])
-    free = _python([], _INSIDE)
+async def test_what_else_is_closed_inside_and_what_chromium_needs_is_open() -> None:
+    async with _jailed(_LANDLOCK) as inside:
+        strict = _python(inside.launcher("chromium-headless-shell"), _INSIDE)
+        full_browser = _python(inside.launcher("chromium"), _INSIDE)
+    free = _python(_NO_LAUNCHER, _INSIDE)
     assert {name: free[name] for name in ("unix", "bind", "listen", "signal")} == dict.fromkeys(
         ("unix", "bind", "listen", "signal"), 0
     )
-    strict = _python(jail.command(Path("chromium-headless-shell")), _INSIDE)
     assert strict | {"signal": 1} == {
         "socketpair": 0,
         "option": 0,
@@ -218,24 +256,29 @@ def test_what_else_is_closed_inside_and_what_chromium_needs_is_open(proxy: tuple
         "x32": 38,
         "signal": 1,
     }
-    full_browser = _python(jail.command(Path("chromium")), _INSIDE)
     assert full_browser == strict | {"unix": 0, "listen": 0}
 
 
-def test_children_can_not_leave(proxy: tuple[str, int]) -> None:
-    launcher = _jail(_FULL, proxy[1]).command(_BROWSER)
-    code = f"""
+@pytest.mark.parametrize("attempt", _each(_LANDLOCK, _NETNS))
+async def test_children_can_not_leave(attempt: Attempt, canary: Canary) -> None:
+    code = """
         import subprocess, sys
 
         def child(work):
-            code = f"import socket\\ntry: {{work}}; print(1)\\nexcept OSError: print(0)"
+            code = f"import socket\\ntry: {work}; print(1)\\nexcept OSError: print(0)"
             return int(subprocess.run([sys.executable, "-c", code], capture_output=True).stdout)
 
-        reach = "socket.create_connection(('127.9.0.1', {proxy[1]}))"
-        print([child(reach), child("socket.socket(socket.AF_INET, socket.SOCK_DGRAM)")])
+        allowed, refused = (child(f"socket.create_connection({place})") for place in PLACES)
+        print([allowed, refused, child("socket.socket(socket.AF_INET, socket.SOCK_DGRAM)")])
     """
-    assert _python(launcher, code) == [1, 0]
-    assert _python([], code) == [1, 1]
+    other = canary.tcp4.getsockname()
+    async with _jailed(attempt) as inside:
+        assert _python(inside.launcher(), code.replace("PLACES", repr([(inside.host, inside.port), other]))) == [
+            1,
+            0,
+            0,
+        ]
+    assert _python(_NO_LAUNCHER, code.replace("PLACES", repr([other, other]))) == [1, 1, 1]
 
 
 def test_a_launcher_that_can_not_jail_starts_nothing(tmp_path: Path) -> None:
@@ -250,46 +293,90 @@ def test_a_launcher_that_can_not_jail_starts_nothing(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+async def test_nobody_outside_reaches_what_listens_in_the_namespace() -> None:
+    async with _jailed(_NETNS) as inside:
+        with pytest.raises(ConnectionRefusedError):
+            socket.create_connection((inside.host, inside.port))
+        assert _python(
+            inside.launcher(), f"import socket; socket.create_connection({(inside.host, inside.port)}); print(1)"
+        )
+
+
+async def test_the_namespace_has_sockets_without_end_and_its_helper_process_ends() -> None:
+    _require(_NETNS)
+    namespace = await Namespace.open()
+    made = [namespace.make_socket() for _ in range(100)]
+    for number, each in enumerate(made):
+        each.bind((f"127.9.1.{number + 1}", 4000))
+        each.listen()
+    with socket.socket() as outside:
+        outside.bind(("127.9.1.1", 4000))  # no conflict: another network
+    for each in made:
+        each.close()
+    await namespace.close()
+    assert namespace.is_closed
+    with pytest.raises(ConnectionError, match="is gone"):
+        namespace.make_socket()
+
+
+async def test_a_namespace_whose_helper_process_was_killed_says_so() -> None:
+    _require(_NETNS)
+    namespace = await Namespace.open()
+    os.kill(namespace.holder_pid, signal.SIGKILL)
+
+    def use_up() -> None:
+        for _ in range(200):
+            namespace.make_socket().close()
+
+    with pytest.raises(ConnectionError, match="is gone"):
+        use_up()
+    await namespace.close()
+
+
 # --- jail_selftest: the level is what was proven ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("attempt", _LEVELS)
-async def test_the_self_test_passes_a_jail_that_holds(attempt: Attempt, proxy: tuple[str, int]) -> None:
+@pytest.mark.parametrize("attempt", _each(*ATTEMPTS))
+async def test_the_self_test_passes_a_jail_that_holds(attempt: Attempt) -> None:
     _require(attempt)
-    jail = await open_jail(GuardSettings(), proxy=proxy, program=_BROWSER, attempts=[attempt])
+    jail = await open_jail(GuardSettings(), program=_BROWSER, attempts=[attempt])
     assert (jail.level, jail.means, jail.lacking) == (attempt.level, attempt.means, ())
+    await jail.close()
 
 
-async def test_the_self_test_finds_a_door_that_was_left_open(proxy: tuple[str, int]) -> None:
-    leaking = Attempt(JailLevel.FULL, ("seccomp",), _FULL.closed)
-    jail = await open_jail(GuardSettings(), proxy=proxy, program=_BROWSER, attempts=[leaking, _DATAGRAMS])
+async def test_the_self_test_finds_a_door_that_was_left_open() -> None:
+    leaking = Attempt(JailLevel.FULL, ("seccomp",), _LANDLOCK.closed)
+    jail = await open_jail(GuardSettings(), program=_BROWSER, attempts=[leaking, _SECCOMP])
     assert jail.level is JailLevel.DATAGRAMS
     assert jail.lacking == ("full by seccomp: the self-test got out by tcp4, tcp6",)
 
 
-async def test_the_self_test_refuses_a_jail_that_shuts_the_proxy_off(proxy: tuple[str, int]) -> None:
-    _require(_FULL)
-    with socket.socket() as nobody:
-        nobody.bind(("127.9.0.2", 0))
-        jail = await open_jail(
-            GuardSettings(), proxy=nobody.getsockname(), program=_BROWSER, attempts=[_FULL, _DATAGRAMS]
-        )
+@pytest.mark.parametrize("attempt", _each(_LANDLOCK, _NETNS))
+async def test_the_self_test_refuses_a_jail_that_shuts_the_proxy_off(attempt: Attempt) -> None:
+    async with _jailed(attempt) as inside:
+        nobody = ("127.9.0.2", inside.port)
+        leak = await find_leak(inside.launcher(), proxy=nobody, closed=attempt.closed)
+    assert leak == "the proxy's port can't be reached (ECONNREFUSED)"
+
+
+async def test_means_that_can_not_be_had_are_told_and_the_next_are_tried() -> None:
+    unknown = Attempt(JailLevel.FULL, ("netns", "seccomp"), frozenset({"no such door"}))
+    jail = await open_jail(GuardSettings(), program=Path("chromium"), attempts=[unknown])
     assert jail.level is JailLevel.NONE
-    assert all("the proxy's port can't be reached (ECONNREFUSED)" in reason for reason in jail.lacking)
-    assert jail.command(_BROWSER) == []
+    assert jail.launcher(_BROWSER, port=1) == _NO_LAUNCHER
+    assert jail.lacking[0].startswith("full by netns and seccomp: ")
 
 
-async def test_a_level_that_is_required_and_not_reached_is_an_error_with_reason_and_fix(
-    proxy: tuple[str, int],
-) -> None:
+async def test_a_level_that_is_required_and_not_reached_is_an_error_with_reason_and_fix() -> None:
     with pytest.raises(JailTooWeak) as raised:
-        await open_jail(GuardSettings(require="full"), proxy=proxy, program=_BROWSER, attempts=[_DATAGRAMS])
+        await open_jail(GuardSettings(require="full"), program=_BROWSER, attempts=[_SECCOMP])
     assert "CALOTYPE_GUARD__REQUIRE is full" in raised.value.message
     assert "reaches datagrams only" in raised.value.message
     with pytest.raises(JailTooWeak, match="CALOTYPE_GUARD__JAIL=auto"):
-        await open_jail(GuardSettings(require="datagrams", jail="off"), proxy=proxy, program=_BROWSER)
-    jail = await open_jail(GuardSettings(require="datagrams"), proxy=proxy, program=_BROWSER)
+        await open_jail(GuardSettings(require="datagrams", jail="off"), program=_BROWSER)
+    jail = await open_jail(GuardSettings(require="datagrams"), program=_BROWSER)
     assert jail.level in (JailLevel.DATAGRAMS, JailLevel.FULL)
+    await jail.close()
 
 
 # --- no_proxy_flag: Chromium without the flags that keep it in --------------------------------------------------------
@@ -342,7 +429,7 @@ async def _blank_page(connection: Connection) -> Session:
 
 
 @asynccontextmanager
-async def _careless_page(directory: Path, launcher: list[str]) -> AsyncIterator[Session]:
+async def _careless_page(directory: Path, launcher: Launcher) -> AsyncIterator[Session]:
     with _without_guard_flags(directory) as program:
         chromium = ChromiumProcess(program, sandbox=False, launcher=launcher)
         await chromium.start()
@@ -372,34 +459,47 @@ async def _try_to_get_out(session: Session, canary: Canary) -> tuple[int, int]:
 
 
 async def test_chromium_without_its_flags_gets_out_when_it_is_not_jailed(tmp_path: Path, canary: Canary) -> None:
-    async with _careless_page(tmp_path, []) as session:
+    async with _careless_page(tmp_path, _NO_LAUNCHER) as session:
         connections, packets = await _try_to_get_out(session, canary)
     assert connections >= 6
     assert packets > 0
 
 
+@pytest.mark.parametrize("attempt", _each(_LANDLOCK, _NETNS))
 async def test_chromium_without_its_flags_stays_inside_the_full_jail(
-    tmp_path: Path, proxy: tuple[str, int], canary: Canary
+    attempt: Attempt, tmp_path: Path, canary: Canary
 ) -> None:
-    async with _careless_page(tmp_path, _jail(_FULL, proxy[1]).command(_BROWSER)) as session:
+    async with _jailed(attempt) as inside, _careless_page(tmp_path, inside.launcher()) as session:
         assert await _try_to_get_out(session, canary) == (0, 0)
 
 
-async def test_chromium_without_its_flags_sends_no_datagram_in_the_lesser_jail(
-    tmp_path: Path, proxy: tuple[str, int], canary: Canary
-) -> None:
-    async with _careless_page(tmp_path, _jail(_DATAGRAMS, proxy[1]).command(_BROWSER)) as session:
+async def test_chromium_without_its_flags_sends_no_datagram_in_the_lesser_jail(tmp_path: Path, canary: Canary) -> None:
+    async with _jailed(_SECCOMP) as inside, _careless_page(tmp_path, inside.launcher()) as session:
         connections, packets = await _try_to_get_out(session, canary)
     assert connections >= 6
     assert packets == 0
 
 
-async def test_chromium_reaches_the_port_that_is_allowed(tmp_path: Path, canary: Canary) -> None:
-    launcher = _jail(_FULL, canary.ports[0]).command(_BROWSER)
-    async with _careless_page(tmp_path, launcher) as session:
-        connections, packets = await _try_to_get_out(session, canary)
-    assert connections > 0
-    assert packets == 0
+@pytest.mark.parametrize("attempt", _each(*ATTEMPTS))
+async def test_captures_are_made_inside(attempt: Attempt, site: Site) -> None:
+    _require(attempt)
+    guard = GuardSettings(allow=(site.netloc,))
+    jail = await open_jail(guard, program=_BROWSER, attempts=[attempt])
+    policy = EgressPolicy(guard)
+    proxy = EgressProxy(policy, guard, listeners=open_listeners(jail.make_socket))
+    await proxy.start()
+    chromium = ChromiumProcess(_BROWSER, sandbox=False, launcher=jail.launcher(_BROWSER, port=proxy.port))
+    await chromium.start()
+    try:
+        pages = [await Page.open(chromium.connection, proxy.open_channel) for _ in range(3)]
+        for page in pages:
+            assert "errorText" not in await page.session.call("Page.navigate", url=f"{site.url}/text.html")
+        for page in pages:
+            await page.close()
+    finally:
+        await chromium.stop()
+        await proxy.stop()
+        await jail.close()
 
 
 # --- Chromium's own sandbox inside ------------------------------------------------------------------------------------
@@ -409,7 +509,7 @@ def _python_for_everybody() -> str:
     """An interpreter that an ordinary user may run, wherever ours is."""
     for candidate in (os.path.realpath(sys.executable), "/usr/bin/python3"):
         with suppress(OSError):
-            if subprocess.run([candidate, "-I", "-S", "-c", ""], check=False, user=_NOBODY).returncode == 0:
+            if subprocess.run([candidate, "-I", "-S", "-c", ""], check=False, **_AS_NOBODY).returncode == 0:
                 return candidate
     pytest.skip("no Python that an ordinary user can run")
 
@@ -428,31 +528,53 @@ def open_directory() -> Iterator[Path]:
     shutil.rmtree(directory)
 
 
+@contextmanager
+def _means_of_an_ordinary_user(attempt: Attempt, python: list[str], directory: Path) -> Iterator[tuple[str, list[int]]]:
+    """What the launcher is called with, and the descriptors it needs."""
+    exception = "" if "headless" in _BROWSER.name else ",unix-sockets"
+    if "netns" not in attempt.means:
+        yield f"{','.join(attempt.means)}{exception}", []
+        return
+    ours, theirs = socket.socketpair()
+    command = [*python, shutil.copy(_DIRECTORY / "holder.py", directory), str(theirs.fileno())]
+    with subprocess.Popen(command, pass_fds=(theirs.fileno(),), **_AS_NOBODY), ours:
+        theirs.close()
+        descriptors = socket.recv_fds(ours, 1, 2)[1]
+        try:
+            yield f"netns:{descriptors[0]}:{descriptors[1]},seccomp{exception}", descriptors
+        finally:
+            for each in descriptors:
+                os.close(each)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes an ordinary user, which only root can")
+@pytest.mark.parametrize("attempt", _each(_LANDLOCK, _NETNS))
 async def test_the_browsers_own_sandbox_comes_up_inside_for_an_ordinary_user(
-    proxy: tuple[str, int], open_directory: Path
+    attempt: Attempt, open_directory: Path
 ) -> None:
-    jail = _jail(_FULL, proxy[1])
-    keeper, launcher = (shutil.copy(_DIRECTORY / name, open_directory) for name in ("keeper.py", "jail_launcher.py"))
+    _require(attempt)
+    keeper, launcher = (
+        shutil.copy(source, open_directory) for source in (_DIRECTORY.parent / "keeper.py", _DIRECTORY / "launcher.py")
+    )
     profile = open_directory / "profile"
     profile.mkdir()
     os.chown(profile, _NOBODY, _NOBODY)
     python = [_python_for_everybody(), "-I", "-S"]
     lifeline, commands, answers = os.pipe(), os.pipe(), os.pipe()
     passed = (lifeline[0], lifeline[0], commands[0], answers[1])
-    with subprocess.Popen(  # noqa: ASYNC220 - nothing else runs here
-        [
-            *(*python, keeper, *map(str, passed), str(profile)),
-            *(*python, launcher, ",".join(jail.means), str(jail.port)),
-            *(str(_BROWSER), *chromium_flags(profile=str(profile), sandbox=True)),
-        ],
-        pass_fds=passed,
-        user=_NOBODY,
-        group=_NOBODY,
-        extra_groups=[],
-        env={"HOME": str(profile), "PATH": os.environ["PATH"]},
-        stderr=subprocess.PIPE,
-    ) as running:
+    with (
+        _means_of_an_ordinary_user(attempt, python, open_directory) as (means, descriptors),
+        subprocess.Popen(  # noqa: ASYNC220 - nothing else runs here
+            [
+                *(*python, keeper, *map(str, passed), str(profile)),
+                *(*python, launcher, means, "4000"),
+                *(str(_BROWSER), *chromium_flags(profile=str(profile), sandbox=True)),
+            ],
+            pass_fds=(*passed, *descriptors),
+            **_AS_NOBODY,
+            env={"HOME": str(profile), "PATH": os.environ["PATH"]},
+        ) as running,
+    ):
         for descriptor in set(passed):
             os.close(descriptor)
         connection = Connection()
@@ -460,11 +582,19 @@ async def test_the_browsers_own_sandbox_comes_up_inside_for_an_ordinary_user(
         try:
             session = await _blank_page(connection)
             await session.call("Runtime.evaluate", expression="1")  # the renderer is up, its sandbox with it
+            browser_pid = descendants(running.pid)[1]
             renderers = _renderers(running.pid)
             assert renderers
             for renderer in renderers:
                 assert "Seccomp_filters:\t2\n" in (renderer / "status").read_text()  # ours, and Chromium's above it
-                assert os.readlink(renderer / "ns/user") != os.readlink("/proc/self/ns/user")
+                for name in ("user", "net"):
+                    assert os.readlink(renderer / "ns" / name) != os.readlink(f"/proc/{browser_pid}/ns/{name}")
+            status = (renderers[0].parent / str(browser_pid) / "status").read_text()
+            assert "CapEff:\t0000000000000000\n" in status
+            assert "NoNewPrivs:\t1\n" in status
+            # The pool must still see how much memory it takes.
+            rollup = ["cat", f"/proc/{browser_pid}/smaps_rollup"]
+            assert b"\nPss:" in subprocess.run(rollup, check=True, capture_output=True, **_AS_NOBODY).stdout  # noqa: ASYNC221
         finally:
             connection.close()
             os.close(lifeline[1])

@@ -13,7 +13,7 @@ import shutil
 import sys
 import tempfile
 from collections import deque
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import structlog
@@ -34,14 +34,27 @@ class BrowserStartFailed(Exception):
     """Chromium did not come up; `str()` carries the end of what it printed."""
 
 
-class ChromiumProcess:
-    """Not reusable: a process that ended is replaced by a new object.
+@dataclass(frozen=True, slots=True)
+class Launcher:
+    """A command that becomes the one put behind it, and the descriptors it needs. Empty: nothing comes between."""
 
-    `launcher` is a command that becomes Chromium: `Jail.command()`.
-    """
+    command: tuple[str, ...] = ()
+    descriptors: tuple[int, ...] = ()
+
+
+_NO_LAUNCHER = Launcher()
+
+
+class ChromiumProcess:
+    """Not reusable: a process that ended is replaced by a new object."""
 
     def __init__(
-        self, executable: Path, *, sandbox: bool, launcher: Sequence[str] = (), start_timeout_s: float = 30.0
+        self,
+        executable: Path,
+        *,
+        sandbox: bool,
+        launcher: Launcher = _NO_LAUNCHER,
+        start_timeout_s: float = 30.0,
     ) -> None:
         self.connection = Connection()
         self.version = ""
@@ -94,6 +107,8 @@ class ChromiumProcess:
         if self._keeper is not None:
             await self._await_keeper(self._keeper)
         if self._printed_reader is not None:
+            # The end of what it prints is the end of its last process, also when the keeper was killed.
+            await asyncio.wait({self._printed_reader}, timeout=_STOP_TIMEOUT_S)
             self._printed_reader.cancel()
             await asyncio.gather(self._printed_reader, return_exceptions=True)
         if self._profile is not None:  # the keeper removes it; this is for a keeper that was killed
@@ -119,8 +134,14 @@ class ChromiumProcess:
         try:
             self._keeper = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", str(_KEEPER)),
-                *(*(str(fd) for fd in passed), str(self._profile), *self._launcher, str(self._executable), *flags),
-                pass_fds=passed,
+                *(
+                    *(str(fd) for fd in passed),
+                    str(self._profile),
+                    *self._launcher.command,
+                    str(self._executable),
+                    *flags,
+                ),
+                pass_fds=(*passed, *self._launcher.descriptors),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
                 stderr=asyncio.subprocess.PIPE,

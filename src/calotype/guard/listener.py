@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Callable
+from contextlib import suppress
 from ipaddress import IPv4Network
 from itertools import cycle
 from typing import Protocol
@@ -18,6 +20,9 @@ NETWORK = IPv4Network("127.9.0.0/16")
 _RESERVATION = "127.9.255.254"  # holds the common port while the proxy lives; not handed out
 _BIND_ATTEMPTS = 32
 _BACKLOG = 128
+
+
+MakeSocket = Callable[[], socket.socket]
 
 
 class Listeners(Protocol):
@@ -46,21 +51,21 @@ class Listeners(Protocol):
 class AddressPerChannel:
     """127.9.x.N with one port. Addresses are taken in turn: one comes back after some 65,000 others, not right away."""
 
-    def __init__(self) -> None:
+    def __init__(self, make_socket: MakeSocket = socket.socket) -> None:
+        self._make_socket = make_socket
         self._addresses = cycle(
             str(address) for address in NETWORK if str(address) != _RESERVATION and 0 < int(address) & 0xFF < 255
         )
-        self._reservation = socket.socket()
+        self._reservation = make_socket()
         self._reservation.bind((_RESERVATION, 0))
         self.port: int = self._reservation.getsockname()[1]
 
     def bind(self) -> socket.socket:
         for _ in range(_BIND_ATTEMPTS - 1):
-            try:
-                return _bound(next(self._addresses), self.port)
-            except OSError:  # another program has this very address and port
-                continue
-        return _bound(next(self._addresses), self.port)
+            listener = self._make_socket()
+            with suppress(OSError):  # another program has this very address and port
+                return _bound(listener, next(self._addresses), self.port)
+        return _bound(self._make_socket(), next(self._addresses), self.port)
 
     def owns(self, address: IPAddress, port: int) -> bool:
         return address.version == 4 and address in NETWORK
@@ -81,7 +86,7 @@ class PortPerChannel:
         self._ports: set[int] = set()
 
     def bind(self) -> socket.socket:
-        bound = _bound("127.0.0.1", 0)
+        bound = _bound(socket.socket(), "127.0.0.1", 0)
         self._ports.add(bound.getsockname()[1])
         return bound
 
@@ -99,12 +104,12 @@ class PortPerChannel:
 _THIS_MACHINE = (AddressClass.LOOPBACK, AddressClass.THIS_NETWORK, AddressClass.NOT_GLOBAL_UNICAST)
 
 
-def open_listeners() -> Listeners:
-    return AddressPerChannel() if sys.platform == "linux" else PortPerChannel()
+def open_listeners(make_socket: MakeSocket = socket.socket) -> Listeners:
+    """Take the port. On Linux `make_socket` gives the TCP sockets: they may live in another network namespace."""
+    return AddressPerChannel(make_socket) if sys.platform == "linux" else PortPerChannel()
 
 
-def _bound(address: str, port: int) -> socket.socket:
-    listener = socket.socket()
+def _bound(listener: socket.socket, address: str, port: int) -> socket.socket:
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.setblocking(False)

@@ -57,7 +57,7 @@ class BrowserState(Protocol):
 
 
 class JailState(Protocol):
-    """The browser's network jail as `/readyz` tells it; `browser.jail.Jail` is the real one."""
+    """The browser's network jail as `/readyz` tells it; `browser.jail.levels.Jail` is the real one."""
 
     @property
     def level(self) -> str: ...

@@ -2,11 +2,12 @@
 
 Run as a script, with the standard library only and no privilege:
 
-    python -I -S jail_launcher.py MEANS PORT PROGRAM ARGUMENT…
+    python -I -S launcher.py MEANS PORT PROGRAM ARGUMENT…
 
-MEANS is a comma list of `landlock` and `seccomp`; `unix-sockets` in it is an exception that full Chromium needs. PORT
-is the proxy's. What can't be had ends it with status 126 and one line on standard error. Nothing of this can be undone
-by the program or its children. Why these means: `docs/adr/0006`.
+MEANS is a comma list of `netns:USER:NETWORK` (descriptors of namespaces, see `holder.py`), `landlock` and `seccomp`;
+`unix-sockets` in it is an exception that full Chromium needs. PORT is the proxy's. What can't be had ends it with
+status 126 and one line on standard error. Nothing of this can be undone by the program or its children. Why these
+means: `docs/adr/0006`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ _ERRNO = 0x00050000
 _MSG_FASTOPEN = 0x20000000  # linux/socket.h
 _TCP_FASTOPEN_CONNECT = 30  # linux/tcp.h
 _AF_UNIX, _AF_INET, _AF_INET6 = 1, 2, 10  # bits/socket.h
-_SOCK_STREAM, _SOCK_NONBLOCK, _SOCK_CLOEXEC = 1, 0o4000, 0o2000000  # bits/socket_type.h
+_SOCK_STREAM, _SOCK_SEQPACKET = 1, 5  # bits/socket_type.h
+_BUT_SOCK_FLAGS = 0xFFFFFFFF ^ (0o4000 | 0o2000000)  # SOCK_NONBLOCK, SOCK_CLOEXEC
 _IPPROTO_TCP = 6  # linux/in.h
 
 
@@ -60,14 +62,18 @@ _RULES: dict[str, tuple[_Clause, ...]] = {
             0,
             (
                 _Test(0, (_AF_INET, _AF_INET6)),
-                _Test(1, (_SOCK_STREAM,), 0xFFFFFFFF ^ (_SOCK_NONBLOCK | _SOCK_CLOEXEC)),
+                _Test(1, (_SOCK_STREAM,), _BUT_SOCK_FLAGS),
                 _Test(2, (0, _IPPROTO_TCP)),
             ),
         ),
         _Clause(errno.EACCES, (_Test(0, (_AF_INET, _AF_INET6)),)),
         _Clause(errno.EAFNOSUPPORT),
     ),
-    "socketpair": (_Clause(0, (_Test(0, (_AF_UNIX,)),)), _Clause(errno.EAFNOSUPPORT)),
+    # Not of datagrams: one of those can still send elsewhere.
+    "socketpair": (
+        _Clause(0, (_Test(0, (_AF_UNIX,)), _Test(1, (_SOCK_STREAM, _SOCK_SEQPACKET), _BUT_SOCK_FLAGS))),
+        _Clause(errno.EAFNOSUPPORT),
+    ),
     # TCP Fast Open connects by sending, past Landlock's look at connect() before Linux 7.2
     # (https://github.com/landlock-lsm/linux/issues/41).
     "sendto": (_Clause(errno.EACCES, (_Test(3, (_MSG_FASTOPEN,), _MSG_FASTOPEN),)),),
@@ -77,6 +83,10 @@ _RULES: dict[str, tuple[_Clause, ...]] = {
     # Without bind() it takes a free port on every address, which Landlock does not see.
     "listen": (_Clause(errno.EACCES),),
     "io_uring_setup": (_Clause(errno.ENOSYS),),  # sockets by another way, unseen by seccomp
+    # The kernel asks a helper outside for a "dns_resolver" key, which asks DNS servers (keyrings(7)).
+    "add_key": (_Clause(errno.ENOSYS),),
+    "request_key": (_Clause(errno.ENOSYS),),
+    "keyctl": (_Clause(errno.ENOSYS),),
     # Into the processes of the same user that are outside.
     "ptrace": (_Clause(errno.EPERM),),
     "process_vm_readv": (_Clause(errno.EPERM),),
@@ -93,12 +103,13 @@ _RULES_WITH_UNIX_SOCKETS = {
 _NUMBERS = {
     "x86_64": {
         "socket": 41, "sendto": 44, "sendmsg": 46, "listen": 50, "socketpair": 53, "setsockopt": 54, "ptrace": 101,
-        "sendmmsg": 307, "process_vm_readv": 310, "process_vm_writev": 311, "io_uring_setup": 425, "pidfd_getfd": 438,
+        "add_key": 248, "request_key": 249, "keyctl": 250, "sendmmsg": 307, "process_vm_readv": 310,
+        "process_vm_writev": 311, "io_uring_setup": 425, "pidfd_getfd": 438,
     },
     "aarch64": {
-        "socket": 198, "sendto": 206, "sendmsg": 211, "listen": 201, "socketpair": 199, "setsockopt": 208,
-        "ptrace": 117, "sendmmsg": 269, "process_vm_readv": 270, "process_vm_writev": 271, "io_uring_setup": 425,
-        "pidfd_getfd": 438,
+        "ptrace": 117, "socket": 198, "socketpair": 199, "listen": 201, "sendto": 206, "setsockopt": 208,
+        "sendmsg": 211, "add_key": 217, "request_key": 218, "keyctl": 219, "sendmmsg": 269, "process_vm_readv": 270,
+        "process_vm_writev": 271, "io_uring_setup": 425, "pidfd_getfd": 438,
     },
 }  # fmt: skip
 _AUDIT_ARCH = {"x86_64": 0xC000003E, "aarch64": 0xC00000B7}  # linux/audit.h
@@ -111,19 +122,19 @@ _IF_AT_LEAST = 0x35  # BPF_JMP | BPF_JGE | BPF_K
 _RETURN = 0x06  # BPF_RET | BPF_K
 _AT_NUMBER, _AT_ARCH, _AT_ARGUMENTS = 0, 4, 16  # struct seccomp_data
 
-_Instruction = tuple[int, int, int, int]  # struct sock_filter: code, jump if true, jump if false, operand
+Instruction = tuple[int, int, int, int]  # struct sock_filter: code, jump if true, jump if false, operand
 
 
-def _returns(error: int) -> _Instruction:
+def _returns(error: int) -> Instruction:
     return (_RETURN, 0, 0, _ERRNO | error if error else _ALLOW)
 
 
-def _clause(clause: _Clause) -> list[_Instruction]:
+def _clause(clause: _Clause) -> list[Instruction]:
     """The return, if all tests hold; else on behind it."""
     code = [_returns(clause.error)]
     for test in reversed(clause.tests):
         otherwise = len(code)
-        comparisons: list[_Instruction] = [
+        comparisons: list[Instruction] = [
             # A value that fits skips the other comparisons; the last one that does not fit skips the clause.
             (_IF_EQUAL, left, 0 if left else otherwise, value)
             for left, value in zip(reversed(range(len(test.values))), test.values, strict=True)
@@ -133,7 +144,7 @@ def _clause(clause: _Clause) -> list[_Instruction]:
     return code
 
 
-def _filter(machine: str, rules: dict[str, tuple[_Clause, ...]]) -> list[_Instruction]:
+def filter_program(machine: str, *, unix_sockets: bool) -> list[Instruction]:
     """The filter for `machine`, as `uname` names it.
 
     Raises:
@@ -141,7 +152,7 @@ def _filter(machine: str, rules: dict[str, tuple[_Clause, ...]]) -> list[_Instru
     """
     if machine not in _NUMBERS:
         raise OSError(errno.ENOTSUP, f"no filter is known for {machine}")
-    code: list[_Instruction] = [
+    code: list[Instruction] = [
         (_LOAD, 0, 0, _AT_ARCH),
         (_IF_EQUAL, 1, 0, _AUDIT_ARCH[machine]),
         _returns(errno.ENOSYS),  # 32-bit system calls have numbers of their own
@@ -149,7 +160,7 @@ def _filter(machine: str, rules: dict[str, tuple[_Clause, ...]]) -> list[_Instru
     ]
     if machine == "x86_64":
         code += [(_IF_AT_LEAST, 0, 1, _X32), _returns(errno.ENOSYS)]
-    for name, clauses in rules.items():
+    for name, clauses in (_RULES_WITH_UNIX_SOCKETS if unix_sockets else _RULES).items():
         block = [instruction for clause in clauses for instruction in _clause(clause)] + [_returns(0)]
         code += [(_IF_EQUAL, 0, len(block), _NUMBERS[machine][name]), *block]
     return [*code, _returns(0)]
@@ -159,10 +170,11 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_ushort), ("instructions", ctypes.c_char_p))  # struct sock_fprog
 
 
-def _enter_seccomp(rules: dict[str, tuple[_Clause, ...]]) -> None:
-    packed = [struct.pack("=HBBI", *instruction) for instruction in _filter(os.uname().machine, rules)]
-    program = _Program(len(packed), b"".join(packed))
-    _check(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(program), 0, 0))
+def _enter_seccomp(*, unix_sockets: bool) -> None:
+    program = filter_program(os.uname().machine, unix_sockets=unix_sockets)
+    packed = b"".join(struct.pack("=HBBI", *instruction) for instruction in program)
+    passed = _Program(len(program), packed)
+    _check(_libc.prctl(_PR_SET_SECCOMP, _SECCOMP_MODE_FILTER, ctypes.byref(passed), 0, 0))
 
 
 # --- Landlock: where TCP may go ---------------------------------------------------------------------------------------
@@ -200,6 +212,20 @@ def _landlock(number: int, *arguments: int | bytes | None) -> int:
     return _check(_libc.syscall(ctypes.c_long(number), *passed))
 
 
+# --- Network namespace: what else there is ----------------------------------------------------------------------------
+
+_CLONE_NEWUSER = 0x10000000  # linux/sched.h
+_CLONE_NEWNET = 0x40000000
+
+
+def _enter_namespaces(user: int, network: int) -> None:
+    # The user namespace is our own user's, who is all-powerful in it, and need not be anything outside.
+    _check(_libc.setns(user, _CLONE_NEWUSER))
+    _check(_libc.setns(network, _CLONE_NEWNET))
+    os.close(user)
+    os.close(network)
+
+
 # ----------------------------------------------------------------------------------------------------------------------
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -219,13 +245,17 @@ def _enter(means: list[str], port: int) -> None:
         OSError: one of the means can't be had; those before it are in force.
     """
     _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
-    rules = _RULES_WITH_UNIX_SOCKETS if "unix-sockets" in means else _RULES
-    for name, step in (("landlock", lambda: _enter_landlock(port)), ("seccomp", lambda: _enter_seccomp(rules))):
-        if name in means:
-            try:
-                step()
-            except OSError as error:
-                raise OSError(error.errno, f"{name}: {error.strerror}") from error
+    for each in means:
+        name, *arguments = each.split(":")
+        try:
+            if name == "netns":
+                _enter_namespaces(*map(int, arguments))
+            elif name == "landlock":
+                _enter_landlock(port)
+            elif name == "seccomp":
+                _enter_seccomp(unix_sockets="unix-sockets" in means)
+        except OSError as error:
+            raise OSError(error.errno, f"{name}: {error.strerror}") from error
 
 
 def main() -> None:
