@@ -122,11 +122,11 @@ async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[EgressProxy
     except ValueError as error:
         raise SettingsUnusable(str(error)) from error
     async with AsyncExitStack() as stack:
-        jail = await open_jail(settings.guard, program=executable)
+        jail, listeners = await open_jail(settings.guard, program=executable, listen=open_listeners)
         stack.push_async_callback(jail.close)
         log = _log.info if jail.level is JailLevel.FULL else _log.warning
         log("jail_ready", jail=jail.level, by=jail.means, lacking=jail.lacking, fix=jail.fix)
-        proxy = EgressProxy(policy, settings.guard, listeners=open_listeners(jail.make_socket))
+        proxy = EgressProxy(policy, settings.guard, listeners=listeners)
         stack.push_async_callback(proxy.stop)
         await proxy.start()
         launcher = jail.launcher(executable, port=proxy.port)

@@ -21,6 +21,7 @@ from calotype.browser.discover import INSTALL_COMMAND, BrowserNotFound, find_bro
 from calotype.browser.jail.levels import JailLevel, JailTooWeak, open_jail
 from calotype.database import Database
 from calotype.errors import CalotypeError
+from calotype.guard.listener import open_listeners
 from calotype.settings import BrowserSettings, Settings
 
 State = Literal["ok", "warning", "missing"]
@@ -109,9 +110,10 @@ async def examine_jail(settings: Settings) -> Finding:
     except BrowserNotFound:
         program = Path("chromium")
     try:
-        jail = await open_jail(settings.guard, program=program)
+        jail, listeners = await open_jail(settings.guard, program=program, listen=open_listeners)
     except JailTooWeak as error:
         return Finding("jail", "missing", error.reason, error.fix)
+    listeners.close()
     await jail.close()
     means = f" by {' and '.join(jail.means)}" if jail.means else ""
     found = f"{jail.level}{means}: {_JAIL_MEANING[jail.level]}"

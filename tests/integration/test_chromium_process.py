@@ -19,6 +19,7 @@ from calotype.browser.discover import find_browser
 from calotype.browser.jail.levels import ATTEMPTS, open_jail
 from calotype.browser.process import BrowserStartFailed, ChromiumProcess, sweep_profiles
 from calotype.browser.process_tree import descendants, tree_memory_bytes
+from calotype.guard.listener import open_listeners
 from calotype.settings import BrowserSettings, GuardSettings
 
 
@@ -47,13 +48,15 @@ def temp_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 async def chromium(request: pytest.FixtureRequest, temp_root: Path) -> AsyncIterator[ChromiumProcess]:
     """Chromium in each jail that can be had here, and in none."""
     executable = find_browser(BrowserSettings())
-    jail = await open_jail(GuardSettings(), program=executable, attempts=[request.param] if request.param else [])
+    attempts = [request.param] if request.param else []
+    jail, listeners = await open_jail(GuardSettings(), program=executable, listen=open_listeners, attempts=attempts)
     if request.param and jail.lacking:
         pytest.skip(f"not here: {jail.lacking[0]}")
-    process = ChromiumProcess(executable, sandbox=False, launcher=jail.launcher(executable, port=4000))
+    process = ChromiumProcess(executable, sandbox=False, launcher=jail.launcher(executable, port=listeners.port))
     await process.start()
     yield process
     await process.stop()
+    listeners.close()
     await jail.close()
 
 

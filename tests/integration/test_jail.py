@@ -333,20 +333,26 @@ async def test_a_namespace_whose_helper_process_was_killed_says_so() -> None:
     await namespace.close()
 
 
+async def _opened(settings: GuardSettings, **arguments: Any) -> Jail:
+    jail, listeners = await open_jail(settings, listen=open_listeners, **arguments)
+    listeners.close()
+    return jail
+
+
 # --- jail_selftest: the level is what was proven ----------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("attempt", _each(*ATTEMPTS))
 async def test_the_self_test_passes_a_jail_that_holds(attempt: Attempt) -> None:
     _require(attempt)
-    jail = await open_jail(GuardSettings(), program=_BROWSER, attempts=[attempt])
+    jail = await _opened(GuardSettings(), program=_BROWSER, attempts=[attempt])
     assert (jail.level, jail.means, jail.lacking) == (attempt.level, attempt.means, ())
     await jail.close()
 
 
 async def test_the_self_test_finds_a_door_that_was_left_open() -> None:
     leaking = Attempt(JailLevel.FULL, ("seccomp",), _LANDLOCK.closed)
-    jail = await open_jail(GuardSettings(), program=_BROWSER, attempts=[leaking, _SECCOMP])
+    jail = await _opened(GuardSettings(), program=_BROWSER, attempts=[leaking, _SECCOMP])
     assert jail.level is JailLevel.DATAGRAMS
     assert jail.lacking == ("full by seccomp: the self-test got out by tcp4, tcp6",)
 
@@ -361,7 +367,7 @@ async def test_the_self_test_refuses_a_jail_that_shuts_the_proxy_off(attempt: At
 
 async def test_means_that_can_not_be_had_are_told_and_the_next_are_tried() -> None:
     unknown = Attempt(JailLevel.FULL, ("netns", "seccomp"), frozenset({"no such door"}))
-    jail = await open_jail(GuardSettings(), program=Path("chromium"), attempts=[unknown])
+    jail = await _opened(GuardSettings(), program=Path("chromium"), attempts=[unknown])
     assert jail.level is JailLevel.NONE
     assert jail.launcher(_BROWSER, port=1) == _NO_LAUNCHER
     assert jail.lacking[0].startswith("full by netns and seccomp: ")
@@ -369,12 +375,12 @@ async def test_means_that_can_not_be_had_are_told_and_the_next_are_tried() -> No
 
 async def test_a_level_that_is_required_and_not_reached_is_an_error_with_reason_and_fix() -> None:
     with pytest.raises(JailTooWeak) as raised:
-        await open_jail(GuardSettings(require="full"), program=_BROWSER, attempts=[_SECCOMP])
+        await _opened(GuardSettings(require="full"), program=_BROWSER, attempts=[_SECCOMP])
     assert "CALOTYPE_GUARD__REQUIRE is full" in raised.value.message
     assert "reaches datagrams only" in raised.value.message
     with pytest.raises(JailTooWeak, match="CALOTYPE_GUARD__JAIL=auto"):
-        await open_jail(GuardSettings(require="datagrams", jail="off"), program=_BROWSER)
-    jail = await open_jail(GuardSettings(require="datagrams"), program=_BROWSER)
+        await _opened(GuardSettings(require="datagrams", jail="off"), program=_BROWSER)
+    jail = await _opened(GuardSettings(require="datagrams"), program=_BROWSER)
     assert jail.level in (JailLevel.DATAGRAMS, JailLevel.FULL)
     await jail.close()
 
@@ -484,9 +490,9 @@ async def test_chromium_without_its_flags_sends_no_datagram_in_the_lesser_jail(t
 async def test_captures_are_made_inside(attempt: Attempt, site: Site) -> None:
     _require(attempt)
     guard = GuardSettings(allow=(site.netloc,))
-    jail = await open_jail(guard, program=_BROWSER, attempts=[attempt])
+    jail, listeners = await open_jail(guard, program=_BROWSER, listen=open_listeners, attempts=[attempt])
     policy = EgressPolicy(guard)
-    proxy = EgressProxy(policy, guard, listeners=open_listeners(jail.make_socket))
+    proxy = EgressProxy(policy, guard, listeners=listeners)
     await proxy.start()
     chromium = ChromiumProcess(_BROWSER, sandbox=False, launcher=jail.launcher(_BROWSER, port=proxy.port))
     await chromium.start()

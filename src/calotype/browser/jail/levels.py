@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from calotype.browser.jail.namespace import Namespace, NamespaceFailed
 from calotype.browser.jail.selftest import TCP_DOORS, UNSEEN_DOORS, find_leak
@@ -112,26 +114,49 @@ class JailTooWeak(CalotypeError):
         super().__init__(f"{self.reason}. To mend it: {jail.fix}.")
 
 
-async def open_jail(settings: GuardSettings, *, program: Path, attempts: Sequence[Attempt] = ATTEMPTS) -> Jail:
-    """Find the first of the attempts that holds for this browser. Takes some 30 ms each: it starts processes.
+class Listeners(Protocol):
+    """Where the proxy listens; `guard.listener.Listeners` is the real one."""
+
+    @property
+    def port(self) -> int: ...
+
+    def bind(self) -> socket.socket: ...
+
+    def close(self) -> None: ...
+
+
+_Listeners = TypeVar("_Listeners", bound=Listeners)
+_Listen = Callable[[Callable[[], socket.socket]], _Listeners]
+
+
+async def open_jail(
+    settings: GuardSettings, *, program: Path, listen: _Listen[_Listeners], attempts: Sequence[Attempt] = ATTEMPTS
+) -> tuple[Jail, _Listeners]:
+    """Find the first of the attempts that holds for this browser, and take the proxy's port. Takes some 30 ms each.
+
+    `listen` opens the proxy's listeners, which may have to live in the jail: with sockets from the function that it is
+    given. The caller closes them, and the jail after them.
 
     Raises:
         JailTooWeak: it is below `guard.require`.
     """
-    jail = await _first_that_holds(settings, program, attempts)
+    jail, listeners = await _first_that_holds(settings, program, listen, attempts)
     required = JailLevel(settings.require)
     if _RANK[jail.level] < _RANK[required]:
+        listeners.close()
         await jail.close()
         raise JailTooWeak(required, jail)
-    return jail
+    return jail, listeners
 
 
-async def _first_that_holds(settings: GuardSettings, program: Path, attempts: Sequence[Attempt]) -> Jail:
-    if settings.jail == "off":
-        return Jail(JailLevel.NONE, lacking=("turned off by CALOTYPE_GUARD__JAIL",))
-    if sys.platform != "linux":
-        return Jail(JailLevel.NONE, lacking=("needs Linux",))
+async def _first_that_holds(
+    settings: GuardSettings, program: Path, listen: _Listen[_Listeners], attempts: Sequence[Attempt]
+) -> tuple[Jail, _Listeners]:
     lacking: list[str] = []
+    if settings.jail == "off":
+        lacking, attempts = ["turned off by CALOTYPE_GUARD__JAIL"], ()
+    elif sys.platform != "linux":
+        lacking, attempts = ["needs Linux"], ()
     for attempt in attempts:
         try:
             namespace = await Namespace.open() if "netns" in attempt.means else None
@@ -139,21 +164,19 @@ async def _first_that_holds(settings: GuardSettings, program: Path, attempts: Se
             leak = str(error)
         else:
             jail = Jail(attempt.level, attempt.means, tuple(lacking), namespace)
-            holds = False
-            try:
-                leak = await _leak(jail, program, attempt.closed)
-                if holds := leak is None:
-                    return jail
-            finally:
-                if not holds:
-                    await jail.close()
+            async with AsyncExitStack() as stack:
+                stack.push_async_callback(jail.close)
+                listeners = listen(jail.make_socket)
+                stack.callback(listeners.close)
+                leak = await _leak(jail, program, listeners, attempt.closed)
+                if leak is None:
+                    stack.pop_all()
+                    return jail, listeners
         lacking.append(f"{attempt.level} by {' and '.join(attempt.means)}: {leak}")
-    return Jail(JailLevel.NONE, lacking=tuple(lacking))
+    return Jail(JailLevel.NONE, lacking=tuple(lacking)), listen(socket.socket)
 
 
-async def _leak(jail: Jail, program: Path, closed: frozenset[str]) -> str | None:
-    with jail.make_socket() as proxy:
-        proxy.bind(("127.0.0.1", 0))
-        proxy.listen()
-        address = proxy.getsockname()
-        return await find_leak(jail.launcher(program, port=address[1]), proxy=address, closed=closed)
+async def _leak(jail: Jail, program: Path, listeners: Listeners, closed: frozenset[str]) -> str | None:
+    with listeners.bind() as proxy:
+        launcher = jail.launcher(program, port=listeners.port)
+        return await find_leak(launcher, proxy=proxy.getsockname(), closed=closed)
