@@ -158,8 +158,12 @@ class Internet(AbstractContextManager["Internet"]):
         def seen() -> bool:
             return any(request.path.partition("?")[0] == path for request in self.requests(host=host))
 
+        return self.wait_until(seen, timeout_s=timeout_s)
+
+    def wait_until(self, predicate: Callable[[], bool], *, timeout_s: float = 60) -> bool:
+        """Wait for something that visits can bring about; return whether it came to be."""
         with self._turn:
-            return self._turn.wait_for(seen, timeout_s)
+            return self._turn.wait_for(predicate, timeout_s)
 
     def _run(self, started: threading.Event) -> None:
         asyncio.set_event_loop(self._loop)

@@ -51,7 +51,6 @@ def _rules(url: str) -> str:
 
 
 _OWN = {
-    "done": lambda url: Page("done"),
     "nothing": lambda url: Page("nothing"),
     "movie": lambda url: Page(b"\x1aE\xdf\xa3", "video/webm"),
     "link_header": lambda url: _with("Link", f"<{url}>; rel=preload; as=image, <{url}>; rel=preconnect"),
