@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import socket
+import subprocess
+from pathlib import Path
 
 import pytest
 
+from calotype.browser.process_tree import descendants
 from tests.e2e.server_process import ServerProcess
 
 from .laboratory import Laboratory
+from .wiring import BROWSER_UID
 
 
 @pytest.mark.parametrize(
@@ -57,6 +61,31 @@ def test_tcp_to_a_port_where_nobody_listens_is_seen(lab: Laboratory) -> None:
     with pytest.raises(ConnectionRefusedError):
         lab.machine.connect("10.1.2.3", 8001)
     assert any("port=8001" in found for found in lab.findings())
+
+
+def test_a_connection_to_a_port_of_ours_that_is_not_a_tests_own_is_seen(
+    lab: Laboratory, lab_server: ServerProcess
+) -> None:
+    port = int(lab_server.url.rpartition(":")[2])
+    lab.machine.connect("127.0.0.1", port).close()
+    assert any("loopback beside the proxy" in found and f"port={port}" in found for found in lab.findings())
+
+
+@pytest.mark.parametrize("address", ["93.184.216.34", "2a00:1450:4001::2"])
+def test_what_chromium_sends_by_itself_is_told_from_what_the_proxy_sends(
+    lab: Laboratory, lab_server: ServerProcess, address: str
+) -> None:
+    if not lab.machine.has_user_ids:
+        pytest.skip("an ordinary user can't run Chromium as another one")
+    lab_server.picture(html="<p>x")
+    programs = {pid: Path(f"/proc/{pid}/status").read_text() for pid in descendants(lab_server.pid)}
+    browsers = [status for status in programs.values() if status.startswith("Name:\tchromium")]
+    assert len(browsers) >= 3
+    assert all(f"\nUid:\t{BROWSER_UID}\t" in status for status in browsers)
+    as_browser = ("setpriv", f"--reuid={BROWSER_UID}", f"--regid={BROWSER_UID}", "--clear-groups")
+    subprocess.run(lab.machine.command(*as_browser, "bash", "-c", f"exec 3<>/dev/tcp/{address}/80"), check=True)
+    findings = lab.findings()
+    assert len([found for found in findings if found.startswith("past the proxy")]) == 2, findings
 
 
 def test_a_public_page_is_no_finding(lab: Laboratory, lab_server: ServerProcess) -> None:

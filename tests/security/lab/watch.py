@@ -127,7 +127,10 @@ class Watch(AbstractContextManager["Watch"]):
 def _open(namespace: Namespace, device: str) -> socket.socket:
     watching = namespace.socket(AF_PACKET, socket.SOCK_DGRAM, socket.htons(_ETH_P_ALL))
     watching.setblocking(False)
-    watching.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+    try:
+        watching.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER_BYTES)
+    except PermissionError:  # not root outside of the namespace: as much as the system gives everybody
+        watching.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER_BYTES)
     program = ctypes.create_string_buffer(_BPF_RETURN)
     watching.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, struct.pack("@HP", 1, ctypes.addressof(program)))
     watching.bind((device, _ETH_P_ALL))
