@@ -42,3 +42,10 @@ def trusting_server(_laboratory: Laboratory, tmp_path_factory: pytest.TempPathFa
     """A server whose Chromium opens our https pages."""
     with _laboratory.running_server(tmp_path_factory.mktemp("lab-tls"), trusting=True) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def unjailed_server(_laboratory: Laboratory, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A server whose Chromium is kept in by its flags alone, as where the kernel knows no jail."""
+    with _laboratory.running_server(tmp_path_factory.mktemp("lab-unjailed"), GUARD__JAIL="off") as server:
+        yield server

@@ -42,6 +42,8 @@ TARGETS = {
     "loopback_v6": ("http", "http://[::1]:8080"),
     "own_address": ("http", "http://51.15.20.30"),
     "name": ("http", "http://inner.example"),
+    "network_unjailed": ("http", "http://10.66.0.1"),
+    "loopback_unjailed": ("http", "http://127.0.0.1"),
     "network_tls": ("https", "https://10.66.0.1"),
     "loopback_tls": ("https", "https://127.0.0.1"),
     "name_tls": ("https", "https://inner.example"),
@@ -65,11 +67,12 @@ def test_the_probes_do_reach_their_target_where_there_is_no_guard(lab: Laborator
 
 
 @pytest.mark.parametrize("kind", TARGETS)
-def test_sub_all(lab: Laboratory, lab_server: ServerProcess, trusting_server: ServerProcess, kind: str) -> None:
+def test_sub_all(lab: Laboratory, request: pytest.FixtureRequest, kind: str) -> None:
     scheme, target = TARGETS[kind]
     lab.dns.name("inner.example", "10.66.0.2", "fd00:66::2")
     url = put_attack_page(lab.internet, f"{kind.replace('_', '-')}.example", target=target, scheme=scheme)
-    server = trusting_server if scheme == "https" else lab_server
+    name = "unjailed_server" if kind.endswith("unjailed") else "trusting_server" if scheme == "https" else "lab_server"
+    server: ServerProcess = request.getfixturevalue(name)
     # Not "settled": some of the probes are never answered, and the page itself says when it is done.
     render = {"wait_until": "load", "wait_for_function": "document.title.includes('tried')"}
     image, meta = server.picture(url=url, format="png", render=render)
