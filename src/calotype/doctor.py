@@ -193,9 +193,8 @@ def _is_sqlite_not_made_yet(url: str) -> bool:
 async def _query(database: Database) -> None:
     await database.open()
     try:
-        async with database.engine.connect() as connection:
-            # Not `SELECT 1`: SQLite answers that without a look at its file.
-            await connection.run_sync(lambda plain: inspect(plain).get_table_names())
+        # Not `SELECT 1`: SQLite answers that without a look at its file.
+        await database.read(lambda connection: inspect(connection).get_table_names())
     finally:
         await database.close()
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import Connection, func, insert, select, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from calotype.database import Database, DatabaseUnusable
@@ -106,8 +106,8 @@ def test_a_database_that_is_up_to_date_is_opened_without_alembic(tmp_path: Path)
 
 async def test_a_database_of_a_newer_calotype_is_refused(tmp_path: Path) -> None:
     database = await _migrated(tmp_path / "calotype.db")
-    async with database.transaction() as connection:
-        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    newer = text("UPDATE alembic_version SET version_num = '9999'")
+    await database.write(lambda connection: connection.execute(newer))
     with pytest.raises(DatabaseUnusable, match="newer"):
         await database.migrate()
     await database.close()
@@ -139,17 +139,15 @@ def test_servers_that_start_at_once_agree_on_tables_pepper_and_first_key(tmp_pat
 
 async def test_concurrent_transactions_of_two_openings_lose_no_update(tmp_path: Path) -> None:
     openings = [await _migrated(tmp_path / "calotype.db") for _ in range(2)]
-    async with openings[0].transaction() as connection:
-        await connection.execute(text("CREATE TABLE counter AS SELECT 0 AS value"))
+    await openings[0].write(lambda connection: connection.execute(text("CREATE TABLE counter AS SELECT 0 AS value")))
 
-    async def count(database: Database) -> None:
-        async with database.transaction() as connection:
-            value = (await connection.execute(text("SELECT value FROM counter"))).scalar_one()
-            await connection.execute(text("UPDATE counter SET value = :value"), {"value": value + 1})
+    def count(connection: Connection) -> None:
+        value = connection.execute(text("SELECT value FROM counter")).scalar_one()
+        connection.execute(text("UPDATE counter SET value = :value"), {"value": value + 1})
 
-    await asyncio.gather(*(count(openings[turn % 2]) for turn in range(60)))
-    async with openings[0].reading() as connection:
-        assert (await connection.execute(text("SELECT value FROM counter"))).scalar_one() == 60
+    await asyncio.gather(*(openings[turn % 2].write(count) for turn in range(60)))
+    value = text("SELECT value FROM counter")
+    assert await openings[0].read(lambda connection: connection.execute(value).scalar_one()) == 60
     for database in openings:
         await database.close()
 
@@ -158,8 +156,9 @@ async def test_reading_does_not_wait_for_a_writer_elsewhere(tmp_path: Path) -> N
     database = await _migrated(tmp_path / "calotype.db")
     with closing(sqlite3.connect(tmp_path / "calotype.db", isolation_level=None)) as writer:
         writer.execute("BEGIN IMMEDIATE")
-        async with asyncio.timeout(5), database.reading() as connection:
-            assert (await connection.execute(select(func.count()).select_from(api_keys))).scalar_one() == 0
+        count = select(func.count()).select_from(api_keys)
+        async with asyncio.timeout(5):
+            assert await database.read(lambda connection: connection.execute(count).scalar_one()) == 0
         await database.migrate()
         writer.execute("ROLLBACK")
     await database.close()
@@ -168,20 +167,21 @@ async def test_reading_does_not_wait_for_a_writer_elsewhere(tmp_path: Path) -> N
 async def test_cancelled_transactions_leave_the_database_working(tmp_path: Path) -> None:
     database = await _migrated(tmp_path / "calotype.db")
 
-    async def write() -> None:
-        async with database.transaction() as connection:
-            await connection.execute(text("CREATE TABLE half (id)"))
-            await connection.execute(text("DROP TABLE half"))
-            await asyncio.Event().wait()
+    await database.write(lambda connection: connection.execute(text("CREATE TABLE pairs (one, other)")))
+
+    def write(connection: Connection) -> None:
+        connection.execute(text("INSERT INTO pairs VALUES (1, NULL)"))
+        connection.execute(text("UPDATE pairs SET other = 1"))
 
     for turns in range(0, 200, 4):
-        writing = asyncio.create_task(write())
+        writing = asyncio.create_task(database.write(write))
         for _ in range(turns):
             await asyncio.sleep(0)
         writing.cancel()
         await asyncio.gather(writing, return_exceptions=True)
-    async with asyncio.timeout(5), database.transaction() as connection:
-        await connection.execute(text("CREATE TABLE half (id)"))
+    half = text("SELECT count(*) FROM pairs WHERE other IS NULL")
+    async with asyncio.timeout(5):
+        assert await database.write(lambda connection: connection.execute(half).scalar()) == 0
     await database.close()
 
 
@@ -199,18 +199,16 @@ async def test_a_file_that_is_no_database_fails_and_leaves_nothing_open(tmp_path
     before = set(threading.enumerate())
     with pytest.raises(SQLAlchemyError, match="not a database"):
         await Database(_url(path)).open()
-    for thread in {each for each in threading.enumerate() if "connection" in each.name} - before:
-        thread.join(5)  # a connection's own: ends when it is closed
-        assert not thread.is_alive()
+    assert {each for each in threading.enumerate() if "database" in each.name} <= before
 
 
 async def test_a_file_made_by_somebody_else_becomes_durable_too(tmp_path: Path) -> None:
     path = tmp_path / "calotype.db"
     path.touch(0o640)
     database = await _migrated(path)
-    async with database.transaction() as connection:
-        assert (await connection.execute(text("PRAGMA journal_mode"))).scalar() == "wal"
-        await connection.execute(insert(api_keys).values(_ROW))
+    mode = text("PRAGMA journal_mode")
+    assert await database.write(lambda connection: connection.execute(mode).scalar()) == "wal"
+    await database.write(lambda connection: connection.execute(insert(api_keys).values(_ROW)))
     await database.close()
     assert stat.S_IMODE(path.stat().st_mode) == 0o640
 
@@ -221,19 +219,19 @@ async def test_what_is_committed_survives_a_kill(tmp_path: Path) -> None:
         "import asyncio, os, signal, sys; from sqlalchemy import text; from calotype.database import Database\n"
         "async def main():\n"
         "    database = Database(sys.argv[1]); await database.open(); await database.migrate()\n"
-        "    async with database.transaction() as connection:\n"
-        "        await connection.execute(text('CREATE TABLE kept (id)'))\n"
-        "    async with database.transaction() as connection:\n"
-        "        await connection.execute(text('CREATE TABLE lost (id)'))\n"
+        "    await database.write(lambda connection: connection.execute(text('CREATE TABLE kept (id)')))\n"
+        "    def lose(connection):\n"
+        "        connection.execute(text('CREATE TABLE lost (id)'))\n"
         "        os.kill(os.getpid(), signal.SIGKILL)\n"
+        "    await database.write(lose)\n"
         "asyncio.run(main())"
     )
     await asyncio.to_thread(
         subprocess.run, [sys.executable, "-c", program, _url(path)], capture_output=True, check=False, timeout=30
     )
     database = await _migrated(path)
-    async with database.reading() as connection:
-        names = (await connection.execute(text("SELECT name FROM sqlite_master WHERE type = 'table'"))).scalars().all()
+    tables = text("SELECT name FROM sqlite_master WHERE type = 'table'")
+    names = await database.read(lambda connection: list(connection.execute(tables).scalars()))
     await database.close()
     assert set(names) == {"alembic_version", "api_keys", "kept"}
 

@@ -16,11 +16,11 @@ from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 import structlog
-from sqlalchemy import RowMapping, func, insert, select, update
+from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from calotype.database import Database
 from calotype.errors import ApiKeyInvalid, ApiKeyMissing, InvalidRequest
@@ -130,33 +130,37 @@ class KeyRing:
             InvalidRequest: there is no such plan, the name is too long, the time is past, or a rule can't be read.
         """
         self._check(plan_name, name, expires_at, rules)
-        async with self._database.transaction() as connection:
-            return await self._insert(connection, OPERATOR, plan_name, name, expires_at, rules)
+        new, row = self._new(OPERATOR, plan_name, name, expires_at, rules)
+        await self._database.write(lambda connection: connection.execute(insert(api_keys).values(row)))
+        return new
 
     async def ensure_first(self, plan_name: str, name: str) -> NewKey | None:
         """Make a key if none was ever made; of several servers that start at once, one does."""
         self._check(plan_name, name, None, _NO_RULES)
+        new, row = self._new(FIRST_START, plan_name, name, None, _NO_RULES)
+
+        def insert_if_first(connection: Connection) -> NewKey | None:
+            if connection.execute(select(func.count()).select_from(api_keys)).scalar_one():
+                return None
+            connection.execute(insert(api_keys).values(row))
+            return new
+
         try:
-            async with self._database.transaction() as connection:
-                if (await connection.execute(select(func.count()).select_from(api_keys))).scalar_one():
-                    return None
-                return await self._insert(connection, FIRST_START, plan_name, name, None, _NO_RULES)
+            return await self._database.write(insert_if_first)
         except IntegrityError:  # the index on `origin`: where the count takes no lock, another server was first
             return None
 
     async def list(self) -> list[KeyInfo]:
         """Every key ever made, oldest first."""
-        async with self._database.reading() as connection:
-            rows = await connection.execute(select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id))
-            return [_info(row) for row in rows.mappings()]
+        query = select(api_keys).order_by(api_keys.c.created_at, api_keys.c.id)
+        return await self._database.read(lambda connection: list(map(_info, connection.execute(query).mappings())))
 
     async def revoke(self, key_id: str) -> bool:
         """End a key: in this process at once, in others within 5 s. False if there is no such key."""
         revoked_at = func.coalesce(api_keys.c.revoked_at, self._clock(), type_=api_keys.c.revoked_at.type)
         statement = update(api_keys).where(api_keys.c.id == key_id).values(revoked_at=revoked_at)
         try:
-            async with self._database.transaction() as connection:
-                return (await connection.execute(statement)).rowcount > 0
+            return await self._database.write(lambda connection: connection.execute(statement).rowcount > 0)
         finally:
             self._revocations += 1  # what a lookup under way has read is not kept
             self._cache.pop(key_id, None)
@@ -196,15 +200,9 @@ class KeyRing:
         except ValueError as error:
             raise _invalid(str(error).partition(":")[0], str(error)) from error
 
-    async def _insert(
-        self,
-        connection: AsyncConnection,
-        origin: str,
-        plan_name: str,
-        name: str | None,
-        expires_at: datetime | None,
-        rules: TargetRules,
-    ) -> NewKey:
+    def _new(
+        self, origin: str, plan_name: str, name: str | None, expires_at: datetime | None, rules: TargetRules
+    ) -> tuple[NewKey, dict[str, Any]]:
         key_id, secret = _random(_ID_CHARS), _random(_SECRET_CHARS)
         row = {
             "id": key_id,
@@ -217,8 +215,7 @@ class KeyRing:
             "created_at": self._clock(),
             "expires_at": expires_at,
         }
-        await connection.execute(insert(api_keys).values(row))
-        return NewKey(key_id, f"calo_{key_id}_{secret}")
+        return NewKey(key_id, f"calo_{key_id}_{secret}"), row
 
     async def _look_up(self, key_id: str) -> _Known | None:
         now_s = self._monotonic_s()  # before the question: what changes after it is seen by the next
@@ -226,8 +223,8 @@ class KeyRing:
         if known is not None and now_s - known.looked_up_s < _CACHE_TTL_S:
             return known
         revocations = self._revocations
-        async with self._database.reading() as connection:
-            row = (await connection.execute(select(api_keys).where(api_keys.c.id == key_id))).mappings().one_or_none()
+        query = select(api_keys).where(api_keys.c.id == key_id)
+        row = await self._database.read(lambda connection: connection.execute(query).mappings().one_or_none())
         self._cache.pop(key_id, None)
         if row is None:
             return None  # not kept: it may be made the next moment, and strangers would fill the cache

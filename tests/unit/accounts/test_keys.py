@@ -47,9 +47,8 @@ async def test_every_wrong_key_gets_the_same_answer(keys: KeyRing, clock: Clock,
     expired = await keys.create("free", expires_at=clock.now + timedelta(days=1))
     revoked, elsewhere, good = await keys.create("free"), await keys.create("free"), await keys.create("free")
     await keys.revoke(revoked.key_id)
-    async with database.transaction() as connection:
-        of_it = update(api_keys).where(api_keys.c.id == elsewhere.key_id)
-        await connection.execute(of_it.values(service="scrape"))
+    of_it = update(api_keys).where(api_keys.c.id == elsewhere.key_id).values(service="scrape")
+    await database.write(lambda connection: connection.execute(of_it))
     clock.advance(days=1)
     wrong = [expired.text, revoked.text, elsewhere.text, good.text[:-1] + "_", good.text[:-1], "x", "calo_", "ä" * 57]
     wrong.append(good.text.replace(good.key_id, "0" * 8))

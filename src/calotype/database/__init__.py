@@ -1,0 +1,156 @@
+"""The database: a SQLite file, or PostgreSQL by its URL, and bringing its tables up to date.
+
+What is done in it is a plain function of a SQLAlchemy connection, which `write` or `read` runs in a transaction of its
+own: the same function on both. It must not wait for anything else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from typing import Protocol, TypeVar
+
+from sqlalchemy import Connection, inspect, text
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError
+
+from calotype.errors import CalotypeError
+
+HEAD_REVISION = "0001"
+"""The newest migration. A database that is there already is not worth importing Alembic for (100 ms at each start)."""
+
+_MIGRATION_LOCK = 0xCA107  # any number; the same for every calotype
+_DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+T = TypeVar("T")
+Work = Callable[[Connection], T]
+
+
+class DatabaseUnusable(CalotypeError):
+    """The database is one that this installation can't use; the message names the fix."""
+
+
+class Engine(Protocol):
+    """One kind of database; `SqliteEngine` and `PostgresEngine` are the real ones."""
+
+    async def open(self) -> None: ...
+
+    async def close(self) -> None: ...
+
+    async def write(self, work: Work[T]) -> T: ...
+
+    async def read(self, work: Work[T]) -> T: ...
+
+
+class Database:
+    """`await open()`, then `write` and `read`, then `await close()`."""
+
+    def __init__(self, url: str) -> None:
+        """
+        Raises:
+            DatabaseUnusable: the URL is wrong, or its driver is not installed.
+        """
+        parsed = _driver_url(url)
+        self.is_sqlite = parsed.get_backend_name() == "sqlite"
+        self._engine = _engine(parsed)
+
+    async def open(self) -> None:
+        """Connect. A SQLite file that is not there is made, readable by its owner alone.
+
+        Raises:
+            OSError, SQLAlchemyError: there is no getting at the database; nothing is left open.
+        """
+        await self._engine.open()
+
+    async def close(self) -> None:
+        """Finish what has been begun, and disconnect. Safe to call twice."""
+        await self._engine.close()
+
+    async def write(self, work: Work[T]) -> T:
+        """Run the work in a transaction: committed when this returns, undone if the work raises.
+
+        On SQLite it holds the write lock from its start, so that what it has read can't change before it writes. When
+        this is cancelled, the work has happened as a whole or not at all.
+        """
+        return await self._engine.write(work)
+
+    async def read(self, work: Work[T]) -> T:
+        """Run work that only reads, on one state of the database. On SQLite it waits for no writer."""
+        return await self._engine.read(work)
+
+    async def ping(self) -> None:
+        """Ask the database something. Any exception means that it is not there."""
+        await self.read(_version)
+
+    async def migrate(self) -> None:
+        """Bring the tables to `HEAD_REVISION`, all of it or nothing; of several processes that try, one does it.
+
+        Raises:
+            DatabaseUnusable: a newer calotype has been here.
+        """
+        if await self.read(_revision) != HEAD_REVISION:
+            await self.write(_upgrade)
+
+
+def _engine(url: URL) -> Engine:
+    # Each is imported for its own kind only: asyncio's half of SQLAlchemy and the driver take time.
+    if url.get_backend_name() == "sqlite":
+        from calotype.database.sqlite import SqliteEngine
+
+        return SqliteEngine(url)
+    from calotype.database.postgres import PostgresEngine
+
+    return PostgresEngine(url)
+
+
+def _driver_url(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except ArgumentError as error:
+        raise DatabaseUnusable(
+            "CALOTYPE_DATABASE__URL is not a database URL; write sqlite:///path/to/file.db or postgresql://host/name."
+        ) from error
+    backend, _, driver = parsed.drivername.partition("+")
+    if backend not in _DRIVERS or (driver and parsed.drivername != _DRIVERS[backend]):
+        raise DatabaseUnusable(
+            f"CALOTYPE_DATABASE__URL: calotype has no {parsed.drivername}; "
+            "write sqlite:///path/to/file.db or postgresql://host/name."
+        )
+    if backend == "sqlite" and (not parsed.database or parsed.database == ":memory:" or parsed.query):
+        raise DatabaseUnusable(
+            "CALOTYPE_DATABASE__URL: SQLite needs a file, and no parameters: sqlite:///path/to/file.db."
+        )
+    if backend != "sqlite" and find_spec("psycopg") is None:
+        raise DatabaseUnusable(
+            "CALOTYPE_DATABASE__URL names PostgreSQL, but its driver is not installed: pip install 'psycopg[binary]'."
+        )
+    return parsed.set(drivername=_DRIVERS[backend])
+
+
+def _version(connection: Connection) -> str | None:
+    # Not `SELECT 1`: SQLite answers that without a look at its file.
+    return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _revision(connection: Connection) -> str | None:
+    return _version(connection) if inspect(connection).has_table("alembic_version") else None
+
+
+def _upgrade(connection: Connection) -> None:
+    if connection.dialect.name == "postgresql":  # on SQLite the transaction is a lock
+        connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
+    if _revision(connection) == HEAD_REVISION:
+        return  # another process was first
+    from alembic import command
+    from alembic.config import Config
+    from alembic.util import CommandError
+
+    config = Config()
+    config.set_main_option("script_location", "calotype:migrations")
+    config.attributes["connection"] = connection
+    try:
+        command.upgrade(config, "head")
+    except CommandError as error:
+        raise DatabaseUnusable(
+            f"The database can't be brought up to date: {error}. Is it of a newer calotype?"
+        ) from error
