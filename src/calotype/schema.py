@@ -4,10 +4,26 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import JSON, Column, DateTime, Dialect, Index, LargeBinary, MetaData, String, Table, TypeDecorator
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    TypeDecorator,
+)
 
 FIRST_START = "first_start"
 OPERATOR = "operator"
+RESERVED, SETTLED, REFUNDED = "reserved", "settled", "refunded"
+LEASE_ENDED = "lease_ended"
 NAME_MAX_CHARS = 200
 
 
@@ -61,4 +77,30 @@ Index(
     unique=True,
     sqlite_where=api_keys.c.origin == FIRST_START,
     postgresql_where=api_keys.c.origin == FIRST_START,
+)
+
+# What a key has used: one row, so that admitting a capture locks one row and no more.
+key_usage = Table(
+    "key_usage",
+    metadata,
+    Column("key_id", ForeignKey("api_keys.id"), primary_key=True),
+    Column("arrival_us", BigInteger, nullable=False),  # GCRA's theoretical arrival time, microseconds since 1970
+    Column("period_start", UtcDateTime, nullable=False),  # of the month that the two below count
+    Column("reserved", Integer, nullable=False),
+    Column("settled", Integer, nullable=False),
+)
+
+# One row per capture that was admitted, whatever became of it.
+ledger = Table(
+    "ledger",
+    metadata,
+    Column("request_id", String(64), primary_key=True),
+    Column("key_id", ForeignKey("api_keys.id"), nullable=False),
+    Column("period_start", UtcDateTime, nullable=False),
+    Column("state", String(8), nullable=False),  # RESERVED, SETTLED or REFUNDED
+    Column("reason", String(32)),  # of a refund: the error's code, or LEASE_ENDED
+    Column("created_us", BigInteger, nullable=False),
+    Column("lease_us", BigInteger, nullable=False),  # until when a reservation holds that nobody extends
+    Index(None, "state", "lease_us"),
+    Index(None, "key_id", "period_start"),
 )
