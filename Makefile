@@ -8,7 +8,7 @@ LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes 
 export PYTHON
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup browser run test lint fmt types bench lock docs-reference clean
+.PHONY: help setup browser test-tools run test lint fmt types bench lock docs-reference clean
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -19,10 +19,13 @@ setup: .venv/.run ## Create .venv with the locked dependencies
 browser:
 	@scripts/install-browser
 
+test-tools:
+	@scripts/install-test-tools
+
 run: .venv/.run browser ## Set everything up, then serve on port 8600
 	@exec $(BIN)/calotype serve $(ARGS)
 
-test: browser lint types ## Set everything up, then run all checks and all tests
+test: browser test-tools lint types ## Set everything up, then run all checks and all tests
 	$(BIN)/python -m pytest $(ARGS)
 
 lint: .venv/.dev ## Check style, format and the layers between the packages

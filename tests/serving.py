@@ -6,16 +6,19 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import uvicorn
 
 from calotype.accounts.keys import Principal
+from calotype.accounts.limits import Limits, Standing
 from calotype.app import create_app
 from calotype.capture.result import CaptureMeta, CaptureResult
+from calotype.delivery.desk import Delivery
 from calotype.errors import ApiKeyInvalid, ApiKeyMissing, BlockedTarget
 from calotype.http.in_flight import InFlight
 from calotype.http.wire import HEAD_MAX_BYTES, HttpProtocol
-from calotype.request import CaptureRequest, Warning_
+from calotype.request import CaptureRequest, ParsedRequest, Warning_
 from calotype.settings import Plan, ServerSettings, Settings, TargetRules
 
 KEY = "calo_screenshot_0123456789abcdef"
@@ -65,6 +68,30 @@ class FakeCapturer:
         return CaptureResult(self.image, "image/jpeg", meta)
 
 
+@dataclass
+class FakeDesk:
+    """Charges nothing and remembers nothing; at the seam `Desk`."""
+
+    capturer: FakeCapturer
+
+    async def deliver(
+        self,
+        parsed: ParsedRequest,
+        caller: Principal,
+        *,
+        request_id: str,
+        idempotency_key: str | None = None,
+        note: Callable[[Standing], None] = lambda standing: None,
+    ) -> Delivery:
+        result = await self.capturer.capture(
+            parsed.request, request_id=request_id, rules=caller.rules, warnings=parsed.warnings
+        )
+        return Delivery(result)
+
+    async def standing(self, caller: Principal) -> Standing:
+        return Standing(Limits.of(caller.plan), 0, 0, 0, 0, datetime(2030, 1, 1, tzinfo=UTC))
+
+
 class FakeKeys:
     """Knows `KEY` only."""
 
@@ -73,7 +100,13 @@ class FakeKeys:
             raise ApiKeyMissing
         if text != KEY:
             raise ApiKeyInvalid
-        return Principal("key_1", "tester", Plan(name="unlimited"), TargetRules(allow=("10.1.2.3",)))
+        return Principal(
+            "key_1",
+            "tester",
+            Plan(name="unlimited"),
+            datetime(2029, 1, 1, tzinfo=UTC),
+            TargetRules(allow=("10.1.2.3",)),
+        )
 
 
 @dataclass
@@ -120,6 +153,10 @@ class FakeServices:
     jail: FakeJail = field(default_factory=FakeJail)
     database: FakeDatabase = field(default_factory=FakeDatabase)
     in_flight: InFlight = field(default_factory=InFlight)
+
+    @property
+    def desk(self) -> FakeDesk:
+        return FakeDesk(self.capturer)
 
 
 @dataclass

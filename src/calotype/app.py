@@ -10,6 +10,7 @@ import asyncio
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache
 
 import structlog
@@ -17,6 +18,7 @@ from fastapi import FastAPI
 
 from calotype import __version__
 from calotype.accounts.keys import KeyRing
+from calotype.accounts.ledger import database_now_us
 from calotype.accounts.opening import open_accounts
 from calotype.browser.cdp import Connection
 from calotype.browser.discover import find_browser, sandbox_available, sandbox_fix
@@ -26,6 +28,9 @@ from calotype.browser.pool import BrowserPool
 from calotype.browser.process import BrowserStartFailed, ChromiumProcess, sweep_profiles
 from calotype.capture.run import Capturer
 from calotype.database import Database
+from calotype.delivery.desk import Desk
+from calotype.delivery.lanes import Lanes
+from calotype.delivery.upkeep import Upkeep
 from calotype.errors import CalotypeError
 from calotype.guard.listener import open_listeners
 from calotype.guard.policy import EgressPolicy
@@ -37,6 +42,7 @@ from calotype.http.in_flight import InFlight
 from calotype.http.openapi import build_document
 from calotype.http.services import Services as ServicesForRoutes
 from calotype.settings import BrowserSettings, Settings
+from calotype.storage import open_storage
 
 _log = structlog.get_logger(__name__)
 
@@ -55,7 +61,7 @@ class Services:
     guard: EgressProxy
     pool: BrowserPool
     jail: Jail
-    capturer: Capturer
+    desk: Desk
 
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[ServicesForRoutes]]
@@ -70,8 +76,9 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     """
     async with AsyncExitStack() as stack:
         database, keys = await stack.enter_async_context(open_accounts(settings))
-        captures = await stack.enter_async_context(_open_captures(settings))
-        yield Services(settings, database, keys, *captures)
+        guard, pool, jail, capturer = await stack.enter_async_context(_open_captures(settings))
+        desk = await stack.enter_async_context(_open_desk(settings, database, capturer))
+        yield Services(settings, database, keys, guard, pool, jail, desk)
 
 
 @asynccontextmanager
@@ -110,6 +117,27 @@ def create_app(
     app.include_router(metrics.router)
     app.openapi = cache(build_document)
     return app
+
+
+@asynccontextmanager
+async def _open_desk(settings: Settings, database: Database, capturer: Capturer) -> AsyncGenerator[Desk]:
+    storage = open_storage(settings.storage_url)
+    upkeep = Upkeep(database, storage, lease_s=settings.credits.lease_s, now_us=database_now_us)
+    desk = Desk(
+        capturer=capturer,
+        database=database,
+        storage=storage,
+        lanes=Lanes(queue=settings.browser.queue, timeout_s=settings.browser.queue_timeout_s),
+        upkeep=upkeep,
+        reset=settings.credits.reset,
+        clock=lambda: datetime.now(UTC),
+    )
+    await upkeep.start()
+    try:
+        yield desk
+    finally:
+        await desk.stop()
+        await upkeep.stop()
 
 
 @asynccontextmanager

@@ -15,7 +15,7 @@ exit status, a retry). Statuses and codes are the contract's, section 4, and per
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -204,3 +204,18 @@ class CaptureTimeout(CaptureError):
 
 class PageCrashed(CaptureError):
     code = "page_crashed"
+
+
+def error_from(content: Mapping[str, Any]) -> CalotypeError:
+    """Make an error again from its `code`, `message` and `details`."""
+    kind = _BY_CODE.get(content["code"], InternalError)
+    return kind(content["message"], details=content["details"])
+
+
+def _kinds(kind: type[CalotypeError]) -> Iterator[type[CalotypeError]]:
+    for each in kind.__subclasses__():
+        yield each
+        yield from _kinds(each)
+
+
+_BY_CODE = {kind.code: kind for kind in _kinds(CalotypeError) if not kind.__subclasses__()}

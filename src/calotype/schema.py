@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from sqlalchemy import (
     JSON,
     BigInteger,
+    Boolean,
     Column,
     DateTime,
     Dialect,
@@ -83,7 +84,7 @@ Index(
 key_usage = Table(
     "key_usage",
     metadata,
-    Column("key_id", ForeignKey("api_keys.id"), primary_key=True),
+    Column("key_id", String(16), ForeignKey("api_keys.id"), primary_key=True),
     Column("arrival_us", BigInteger, nullable=False),  # GCRA's theoretical arrival time, microseconds since 1970
     Column("period_start", UtcDateTime, nullable=False),  # of the month that the two below count
     Column("reserved", Integer, nullable=False),
@@ -95,7 +96,7 @@ ledger = Table(
     "ledger",
     metadata,
     Column("request_id", String(64), primary_key=True),
-    Column("key_id", ForeignKey("api_keys.id"), nullable=False),
+    Column("key_id", String(16), ForeignKey("api_keys.id"), nullable=False),
     Column("period_start", UtcDateTime, nullable=False),
     Column("state", String(8), nullable=False),  # RESERVED, SETTLED or REFUNDED
     Column("reason", String(32)),  # of a refund: the error's code, or LEASE_ENDED
@@ -103,4 +104,21 @@ ledger = Table(
     Column("lease_us", BigInteger, nullable=False),  # until when a reservation holds that nobody extends
     Index(None, "state", "lease_us"),
     Index(None, "key_id", "period_start"),
+)
+
+# Answers that are given again: to an Idempotency-Key, or from the result cache. While a capture runs, the row is its
+# owner's claim, under which others wait.
+answers = Table(
+    "answers",
+    metadata,
+    Column("key_id", String(16), ForeignKey("api_keys.id"), primary_key=True),
+    Column("name", String(80), primary_key=True),
+    Column("fingerprint", LargeBinary(32), nullable=False),  # of the request: another one under this name is a conflict
+    Column("request_id", String(64), nullable=False),  # the owner's
+    Column("is_done", Boolean, nullable=False),
+    Column("made_us", BigInteger, nullable=False),
+    Column("ends_us", BigInteger, nullable=False),  # of a claim: its lease; of an answer: its time to live
+    Column("object_name", String(96)),  # in the storage; none for an error
+    Column("content", JSON),  # `{"content_type", "meta"}`, or `{"code", "message", "details"}` of an error
+    Index(None, "ends_us"),
 )

@@ -111,6 +111,20 @@ class KeySettings(_Section):
     )
 
 
+class StorageSettings(_Section):
+    url: str = Field(default="", description="Where pictures are kept; empty means `file://<data_dir>/images`.")
+
+
+class CreditSettings(_Section):
+    reset: Literal["calendar", "anniversary"] = Field(
+        default="calendar",
+        description="When a month's credits are renewed, in UTC: on the first, or on the day that the key was made.",
+    )
+    lease_s: float = Field(
+        default=30.0, ge=1, description="Seconds after which the credit of a capture whose server died is given back."
+    )
+
+
 class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
     format: Literal["auto", "console", "json"] = Field(
@@ -150,6 +164,8 @@ class Settings(BaseSettings):
     browser: BrowserSettings = BrowserSettings()
     guard: GuardSettings = GuardSettings()
     keys: KeySettings = KeySettings()
+    storage: StorageSettings = StorageSettings()
+    credits: CreditSettings = CreditSettings()
     log: LogSettings = LogSettings()
     plans: tuple[Plan, ...] = Field(default=(), description="Plans beside the built-in `free` and `unlimited`.")
 
@@ -173,6 +189,10 @@ class Settings(BaseSettings):
     @property
     def database_url(self) -> str:
         return self.database.url or f"sqlite:///{self.data_dir / 'calotype.db'}"
+
+    @property
+    def storage_url(self) -> str:
+        return self.storage.url or f"file://{self.data_dir / 'images'}"
 
 
 def load_settings(config: Path | None = None, **overrides: Any) -> Settings:

@@ -84,7 +84,7 @@ def test_statuses_and_codes_are_those_of_the_table(document: dict[str, Any]) -> 
 def test_a_screenshot_can_fail_in_every_way_but_those_of_jobs(document: dict[str, Any]) -> None:
     responses = document["paths"]["/v1/screenshot"]["post"]["responses"]
     codes = {code for status in set(responses) - {"200"} for code in _examples(responses[status])}
-    assert set(ERRORS) - codes == {"not_found", "method_not_allowed", "idempotency_conflict", "job_finished"}
+    assert set(ERRORS) - codes == {"not_found", "method_not_allowed", "job_finished"}
     assert set(_examples(responses["422"])) == {"quota_reached"}
 
 

@@ -72,6 +72,7 @@ def running_server(
     *arguments: str,
     prefix: Sequence[str] = (),
     transport: httpx.BaseTransport | None = None,
+    is_first_start: bool = True,
     **settings: str,
 ) -> Iterator[ServerProcess]:
     """Start `calotype serve` on a free port and wait until it has printed its address and key.
@@ -79,6 +80,7 @@ def running_server(
     Args:
         prefix: a command that runs the rest of its line, e.g. `nsenter`.
         transport: how its client gets there, if not the usual way.
+        is_first_start: on this database, so that it prints a key.
         settings: environment variables without the prefix, e.g. `GUARD__ALLOW='["127.0.0.1"]'`.
     """
     environment = server_environment(data_dir, **{f"CALOTYPE_{name}": value for name, value in settings.items()})
@@ -101,7 +103,7 @@ def running_server(
                 found["url"] = match[0]
             if "key" not in found and (match := re.search(r"\bcalo_\w+", line)):
                 found["key"] = match[0]
-            if "url" in found and ("key" in found or "no-first-key" in arguments):
+            if "url" in found and ("key" in found or not is_first_start):
                 told.set()
         told.set()
 

@@ -14,7 +14,7 @@ from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, text
 
-from calotype.database import HEAD_REVISION, Database, DatabaseUnusable
+from calotype.database import HEAD_REVISION, Database
 from calotype.schema import metadata
 
 
@@ -137,9 +137,3 @@ async def test_a_commit_that_fails_is_an_error_for_everyone_in_it(tmp_path: Path
     count = text("SELECT count(*) FROM big")
     assert await database.write(lambda connection: connection.execute(count).scalar()) == 0
     await database.close()
-
-
-@pytest.mark.parametrize("url", ["postgresql://localhost/calotype", "mysql://localhost/x"])
-def test_a_database_that_is_not_supported_yet_says_so(url: str) -> None:
-    with pytest.raises(DatabaseUnusable, match="CALOTYPE_DATABASE__URL"):
-        Database(url)

@@ -49,6 +49,7 @@ class Principal:
     key_id: str
     name: str | None
     plan: Plan
+    created_at: datetime
     rules: TargetRules
     """Where this key may go, and may not, beside the server's own rules."""
 
@@ -186,7 +187,7 @@ class KeyRing:
             # Removed from the settings. Refused, as any other plan might give what was never granted.
             _log.error("key_plan_missing", key_id=known.info.key_id, plan=known.info.plan)
             raise ApiKeyInvalid(_INVALID)
-        return Principal(known.info.key_id, known.info.name, plan, known.info.rules)
+        return Principal(known.info.key_id, known.info.name, plan, known.info.created_at, known.info.rules)
 
     def _check(self, plan_name: str, name: str | None, expires_at: datetime | None, rules: TargetRules) -> None:
         if self._plans(plan_name) is None:

@@ -133,6 +133,11 @@ def refund(connection: Connection, request_id: str, reason: str) -> bool:
     return moved is not None
 
 
+def is_settled(connection: Connection, request_id: str) -> bool:
+    state = connection.execute(select(ledger.c.state).where(ledger.c.request_id == request_id)).scalar()
+    return state == SETTLED
+
+
 def extend(connection: Connection, request_ids: Collection[str], *, lease_s: float, now_us: NowUs) -> None:
     """Keep reservations from being swept for `lease_s` from now."""
     until = now_us(connection) + round(lease_s * 1_000_000)

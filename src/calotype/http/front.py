@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from calotype.errors import ERRORS, ShuttingDown
 from calotype.http.envelope import CLIENT_GONE_STATUS, crash_response, error_response
 from calotype.http.record import RequestRecord, open_record
+from calotype.http.standing import standing_headers
 
 _log = structlog.get_logger(__name__)
 
@@ -76,6 +77,8 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._record.request_id
             headers["X-Content-Type-Options"] = "nosniff"
+            if self._record.standing is not None:
+                headers.update(standing_headers(self._record.standing))
         await self._send(message)
 
 

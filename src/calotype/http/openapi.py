@@ -21,11 +21,14 @@ Json = dict[str, Any]
 
 _REF = "#/components/schemas/"
 _PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/avif", "application/pdf")
-_OF_OTHER_PATHS = {"not_found", "method_not_allowed", "idempotency_conflict", "job_finished"}
+_OF_OTHER_PATHS = {"not_found", "method_not_allowed", "job_finished"}
 _CAPTURE_CODES = [code for code in ERRORS if code not in _OF_OTHER_PATHS]
 _BODY_CODES = {"body_too_large", "unsupported_media_type"}
+_OF_A_BODY = {*_BODY_CODES, "idempotency_conflict"}
 _SCALARS = {"string", "integer", "number", "boolean"}
 _EXAMPLE_ID = "9f1c7a52b7c94f0e8a4c8f6d2b1e0a37"
+_OF_A_KEY = ("X-Request-Id", "RateLimit", "RateLimit-Policy", "X-Credits-Remaining")
+_OF_A_PICTURE = (*_OF_A_KEY, "X-Cache", "Idempotency-Replayed")
 _DESCRIPTION = """\
 Turns a URL, or markup, into a picture of the page.
 
@@ -65,6 +68,26 @@ def build_document() -> Json:
             "headers": {
                 "X-Request-Id": {"description": "Id of the request in the server's log.", "schema": {"type": "string"}},
                 "Retry-After": {"description": "Seconds to wait before the next try.", "schema": {"type": "integer"}},
+                "RateLimit": {
+                    "description": "Requests that the plan allows at once now (`r`), and the seconds until all are.",
+                    "schema": {"type": "string"},
+                },
+                "RateLimit-Policy": {
+                    "description": "The plan's burst (`q`) and the seconds in which it comes back (`w`).",
+                    "schema": {"type": "string"},
+                },
+                "X-Credits-Remaining": {
+                    "description": "Credits left this month, or `unlimited`.",
+                    "schema": {"type": "string"},
+                },
+                "X-Cache": {
+                    "description": "Whether the picture came from the result cache; only with `cache`.",
+                    "schema": {"enum": ["HIT", "MISS"]},
+                },
+                "Idempotency-Replayed": {
+                    "description": "The answer that an earlier request with this Idempotency-Key got.",
+                    "schema": {"const": "true"},
+                },
             },
             "securitySchemes": {
                 "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer KEY`"},
@@ -93,7 +116,7 @@ def _post_screenshot() -> Json:
         "summary": "Capture now; JSON in, JSON out",
         "description": "The key may also be `api_key` in the body.",
         "security": [{"bearer": []}, {"header": []}, {}],
-        "parameters": [_prefer()],
+        "parameters": [_prefer(), _idempotency_key()],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"$ref": f"{_REF}ScreenshotRequest"}, "examples": examples}},
@@ -118,7 +141,7 @@ def _get_screenshot(operation_id: str) -> Json:
                 "headers": {**in_json["headers"], **_fact_headers()},
                 "content": {**raw, **in_json["content"]},
             },
-            **_failures(code for code in _CAPTURE_CODES if code not in _BODY_CODES),
+            **_failures(code for code in _CAPTURE_CODES if code not in _OF_A_BODY),
         },
     }
 
@@ -146,7 +169,7 @@ def _post_url_check() -> Json:
         "responses": {
             "200": {
                 "description": "The guard's word.",
-                "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
+                "headers": _headers(_OF_A_KEY),
                 "content": {"application/json": content},
             },
             **_failures(codes),
@@ -211,7 +234,7 @@ def _plain_json(description: str, example: Json) -> Json:
 def _picture_in_json() -> Json:
     return {
         "description": "The picture in base64, and its facts.",
-        "headers": {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}},
+        "headers": _headers(_OF_A_PICTURE),
         "content": {"application/json": {"schema": {"$ref": f"{_REF}ScreenshotAnswer"}, "example": _answer_example()}},
     }
 
@@ -239,9 +262,7 @@ def _failures(codes: Iterable[str]) -> Json:
 
 
 def _failure(status: int, codes: list[str]) -> Json:
-    headers = {"X-Request-Id": {"$ref": "#/components/headers/X-Request-Id"}}
-    if status in (429, 503):
-        headers["Retry-After"] = {"$ref": "#/components/headers/Retry-After"}
+    headers = _headers(("X-Request-Id", "Retry-After") if status in (429, 503) else ("X-Request-Id",))
     examples = {code: {"summary": ERRORS[code].when, "value": _error_example(code)} for code in codes}
     narrowed = {"properties": {"error": {"properties": {"code": {"enum": codes}}}}}
     schema = {"allOf": [{"$ref": f"{_REF}Failure"}, narrowed]}
@@ -318,6 +339,20 @@ def _with_definitions(schema: Json) -> Json:
     schema = copy.deepcopy(schema)
     definitions = cast("Json", schema.pop("$defs", {}))
     return {schema["title"]: schema, **definitions}
+
+
+def _headers(names: Iterable[str]) -> Json:
+    return {name: {"$ref": f"#/components/headers/{name}"} for name in names}
+
+
+def _idempotency_key() -> Json:
+    return {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key and body within 24 hours get the first answer again, and cost one credit.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "example": "5f8a1b1e-3a0c-4a36-9d4a-6f0a5d0c7d11",
+    }
 
 
 def _prefer() -> Json:

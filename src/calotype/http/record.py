@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import uuid4
 
+from calotype.accounts.limits import Standing
+
 _STATE_KEY = "calotype.record"
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -21,6 +23,11 @@ class RequestRecord:
     request_id: str = field(default_factory=lambda: uuid4().hex)
     key_id: str | None = None
     error_code: str | None = None
+    standing: Standing | None = None
+    """Of the caller, the latest that is known."""
+
+    def note(self, standing: Standing) -> None:
+        self.standing = standing
 
 
 def open_record(scope: MutableMapping[str, Any]) -> RequestRecord:

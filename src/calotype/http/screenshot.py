@@ -6,13 +6,15 @@ a typing error does not look like a wrong key.
 
 from __future__ import annotations
 
+import re
 from urllib.parse import parse_qsl
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from calotype.accounts.keys import Principal
-from calotype.capture.result import CaptureResult
+from calotype.delivery.desk import Delivery
+from calotype.errors import InvalidRequest
 from calotype.http.body import read_json_object
 from calotype.http.credentials import key_in_request
 from calotype.http.in_flight import InFlight
@@ -23,14 +25,16 @@ from calotype.request import ParsedRequest, parse_body, parse_query
 
 router = APIRouter()
 
+_IDEMPOTENCY_KEY = re.compile(r"[\x21-\x7e]{1,255}")
+
 
 @router.post("/v1/screenshot")
 async def post_screenshot(request: Request, services: ServicesParameter, in_flight: InFlightParameter) -> Response:
     body = await read_json_object(request, services.settings.server.max_body_bytes)
     caller = await authenticated(request, services, body.get("api_key"))
     parsed = parse_body(body, strict=is_strict(request))
-    result = await _capture(request, services, in_flight, parsed, caller)
-    return PictureInJson(result, _applied(request))
+    delivery = await _deliver(request, services, in_flight, parsed, caller, idempotency_key(request))
+    return PictureInJson(delivery.result, _headers(request, parsed, delivery))
 
 
 @router.get("/v1/screenshot")
@@ -40,25 +44,48 @@ async def get_screenshot(request: Request, services: ServicesParameter, in_fligh
     query = parse_qsl(request.scope["query_string"].decode("utf-8", "replace"), keep_blank_values=True)
     caller = await authenticated(request, services, next((value for name, value in query if name == "api_key"), None))
     parsed = parse_query(query, strict=is_strict(request))
-    result = await _capture(request, services, in_flight, parsed, caller)
+    delivery = await _deliver(request, services, in_flight, parsed, caller)
     form = PictureInJson if parsed.response == "json" else raw_picture
-    return form(result, _applied(request))
+    return form(delivery.result, _headers(request, parsed, delivery))
 
 
 async def authenticated(request: Request, services: Services, key_elsewhere: object) -> Principal:
-    """Return the caller, and note the key's id for the log line. Raises ApiKeyMissing, ApiKeyInvalid."""
+    """Return the caller; note the key's id for the log line, and his standing for the headers.
+
+    Raises:
+        ApiKeyMissing, ApiKeyInvalid
+    """
     caller = await services.keys.authenticate(key_in_request(request.headers, key_elsewhere))
-    record_of(request.scope).key_id = caller.key_id
+    record = record_of(request.scope)
+    record.key_id = caller.key_id
+    record.note(await services.desk.standing(caller))
     return caller
 
 
-async def _capture(
-    request: Request, services: Services, in_flight: InFlight, parsed: ParsedRequest, caller: Principal
-) -> CaptureResult:
-    request_id = record_of(request.scope).request_id
+def idempotency_key(request: Request) -> str | None:
+    """
+    Raises:
+        InvalidRequest: it is empty, too long, or not of visible ASCII characters.
+    """
+    value = request.headers.get("idempotency-key")
+    if value is None or _IDEMPOTENCY_KEY.fullmatch(value):
+        return value
+    message = "must be 1 to 255 visible ASCII characters, a UUID for instance"
+    raise InvalidRequest(f"Idempotency-Key {message}.", details=[{"field": "Idempotency-Key", "message": message}])
+
+
+async def _deliver(
+    request: Request,
+    services: Services,
+    in_flight: InFlight,
+    parsed: ParsedRequest,
+    caller: Principal,
+    key: str | None = None,
+) -> Delivery:
+    record = record_of(request.scope)
     return await in_flight.run(
-        lambda: services.capturer.capture(
-            parsed.request, request_id=request_id, rules=caller.rules, warnings=parsed.warnings
+        lambda: services.desk.deliver(
+            parsed, caller, request_id=record.request_id, idempotency_key=key, note=record.note
         ),
         request.receive,
     )
@@ -73,5 +100,12 @@ def is_strict(request: Request) -> bool:
     return False
 
 
-def _applied(request: Request) -> dict[str, str]:
-    return {"Preference-Applied": "handling=strict"} if is_strict(request) else {}
+def _headers(request: Request, parsed: ParsedRequest, delivery: Delivery) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if is_strict(request):
+        headers["Preference-Applied"] = "handling=strict"
+    if parsed.request.cache.ttl_s:
+        headers["X-Cache"] = "HIT" if delivery.is_hit else "MISS"
+    if delivery.is_replay:
+        headers["Idempotency-Replayed"] = "true"
+    return headers

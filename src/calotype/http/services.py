@@ -1,33 +1,37 @@
 """What the routes need of the program behind them, and how a handler gets it.
 
-The composition root (`app.py`) opens the real parts; tests of this layer put a fake `PictureMaker` at this seam.
+The composition root (`app.py`) opens the real parts; tests of this layer put a fake `Desk` at this seam.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, Request
 
 from calotype.accounts.keys import Principal
-from calotype.capture.result import CaptureResult
+from calotype.accounts.limits import Standing
+from calotype.delivery.desk import Delivery
 from calotype.http.in_flight import InFlight
-from calotype.request import CaptureRequest, Warning_
+from calotype.request import ParsedRequest
 from calotype.settings import Settings, TargetRules
 
 
-class PictureMaker(Protocol):
-    """Makes the picture; `capture.run.Capturer` is the real one. Raises the errors of the table, nothing else."""
+class Desk(Protocol):
+    """Takes orders for pictures; `delivery.desk.Desk` is the real one. Raises the errors of the table, nothing else."""
 
-    async def capture(
+    async def deliver(
         self,
-        request: CaptureRequest,
+        parsed: ParsedRequest,
+        caller: Principal,
         *,
         request_id: str,
-        rules: TargetRules = ...,
-        warnings: list[Warning_] = ...,
-    ) -> CaptureResult: ...
+        idempotency_key: str | None = None,
+        note: Callable[[Standing], None] = ...,
+    ) -> Delivery: ...
+
+    async def standing(self, caller: Principal) -> Standing: ...
 
 
 class Authenticator(Protocol):
@@ -84,7 +88,7 @@ class Services(Protocol):
     def keys(self) -> Authenticator: ...
 
     @property
-    def capturer(self) -> PictureMaker: ...
+    def desk(self) -> Desk: ...
 
     @property
     def guard(self) -> Guard: ...

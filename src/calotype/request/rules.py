@@ -15,7 +15,6 @@ NOT_YET = (
     "basic_auth",
     "mask",
     "block",
-    "cache",
     "metadata",
 )
 """Fields validated but without effect yet: anything but the default is refused. Delete a line to enable one."""
