@@ -108,7 +108,6 @@ def test_strict_handling_makes_them_errors(server: ServerProcess) -> None:
         {"basic_auth": {"username": "a", "password": "b"}},
         {"mask": ["p"]},
         {"block": {"ads": True}},
-        {"cache": {"ttl_s": 60}},
         {"metadata": ["links"]},
     ],
     ids=lambda field: next(iter(field)),

@@ -56,7 +56,7 @@ def test_create_names_the_fix_of_what_is_wrong(tmp_path: Path, arguments: tuple[
 
 
 def test_keys_of_a_running_server_are_made_and_revoked_beside_it(server: ServerProcess) -> None:
-    key = calotype(server.data_dir, "keys", "create", "--plan", "free").stdout.decode().strip()
+    key = calotype(server.data_dir, "keys", "create", "--plan", "unlimited").stdout.decode().strip()
     headers = {"X-API-Key": key}
     html = {"html": "<p>x"}
     assert server.client.post("/v1/screenshot", json=html, headers=headers).status_code == 200

@@ -14,7 +14,10 @@ from calotype.browser.cdp import CdpError, Connection, ConnectionLost, Session
 from calotype.settings import TargetRules
 
 _BLANK_SIZE_PX = (1280, 720)  # the contract's default viewport; another one is set before navigating
+_OPEN_TIMEOUT_S = 10.0
 _DISPOSE_TIMEOUT_S = 5.0
+_NOT_ACTIVE = "Not attached to an active page"
+_NOT_ACTIVE_PAUSE_S = 0.02
 
 
 class Verdict(Protocol):
@@ -85,35 +88,56 @@ class Page:
             CdpError, ConnectionLost: the browser refused or is gone; nothing of the page is left.
         """
         channel = await open_channel()
-        context_id = ""
+        context_id, session_id = "", ""
         try:
-            root = connection.root
-            # Without a proxy of its own a context has none: the browser-wide one is a black hole.
-            created = await root.call(
-                "Target.createBrowserContext", proxyServer=channel.server, proxyBypassList="<-loopback>"
-            )
-            context_id = created["browserContextId"]
-            root.post("Browser.setDownloadBehavior", behavior="deny", browserContextId=context_id)
-            width, height = _BLANK_SIZE_PX
-            target = await root.call(
-                "Target.createTarget", url="about:blank", browserContextId=context_id, width=width, height=height
-            )
-            attached = await root.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
-            session = connection.session(attached["sessionId"])
-            page = cls(connection, session, context_id=context_id, target_id=target["targetId"], channel=channel)
-            session.post("Page.enable")
-            session.post("Page.setLifecycleEventsEnabled", enabled=True)
-            await session.call("Network.enable")
+            async with asyncio.timeout(_OPEN_TIMEOUT_S):
+                root = connection.root
+                # Without a proxy of its own a context has none: the browser-wide one is a black hole.
+                created = await root.call(
+                    "Target.createBrowserContext", proxyServer=channel.server, proxyBypassList="<-loopback>"
+                )
+                context_id = created["browserContextId"]
+                root.post("Browser.setDownloadBehavior", behavior="deny", browserContextId=context_id)
+                width, height = _BLANK_SIZE_PX
+                target = await root.call(
+                    "Target.createTarget", url="about:blank", browserContextId=context_id, width=width, height=height
+                )
+                attached = await root.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+                session_id = attached["sessionId"]
+                session = connection.session(session_id)
+                page = cls(connection, session, context_id=context_id, target_id=target["targetId"], channel=channel)
+                session.post("Page.enable")
+                session.post("Page.setLifecycleEventsEnabled", enabled=True)
+                await session.call("Network.enable")
+        except TimeoutError as error:  # its renderer died before it was ours, say
+            await cls._give_up(connection, context_id, session_id, channel)
+            raise ConnectionLost("the page did not open") from error
         except BaseException:
-            if context_id:
-                connection.root.post("Target.disposeBrowserContext", browserContextId=context_id)
-            await channel.close()
+            await cls._give_up(connection, context_id, session_id, channel)
             raise
         return page
+
+    @staticmethod
+    async def _give_up(connection: Connection, context_id: str, session_id: str, channel: Channel) -> None:
+        if session_id:
+            connection.session(session_id).detach()
+        if context_id:
+            connection.root.post("Target.disposeBrowserContext", browserContextId=context_id)
+        await channel.close()
 
     @property
     def is_lost(self) -> bool:
         return self.session.is_lost
+
+    async def call_when_active(self, method: str, **params: Any) -> dict[str, Any]:
+        """As `session.call`, for methods that a page refuses for the moment between two documents."""
+        while True:
+            try:
+                return await self.session.call(method, **params)
+            except CdpError as error:
+                if _NOT_ACTIVE not in error.message:
+                    raise
+                await asyncio.sleep(_NOT_ACTIVE_PAUSE_S)  # no event tells when it is over
 
     async def grant(self, *permissions: str) -> None:
         """Grant permissions (CDP, Browser.PermissionType) to every origin of this page; all others stay denied."""

@@ -169,7 +169,7 @@ class BrowserPool:
                 if not page.is_lost:
                     return seat, page
                 self._spawn(page.close(), "page-close")
-            except (CdpError, ConnectionLost):
+            except (CdpError, ConnectionLost, OSError):
                 pass
             except BaseException:
                 self._spawn(_close_opened(opening), "page-close")
@@ -197,7 +197,7 @@ class BrowserPool:
             self._slots.release()
             if seat.served >= self._settings.recycle_captures:
                 seat.checked.set()
-            elif not self._slots.active and seat in self._seats and seat.warm is None:
+            elif not self._slots.active and not self._stopping and seat in self._seats and seat.warm is None:
                 # Only while nothing runs: refilling under load costs throughput (docs/adr/0001).
                 seat.warm = asyncio.ensure_future(self._open_page(seat.browser.connection))
                 seat.warm.add_done_callback(_mark_seen)
@@ -260,9 +260,9 @@ class BrowserPool:
                 return browser
 
     async def _stop_seat(self, seat: _Seat) -> None:
+        await seat.browser.stop()  # first: a page that a wedged browser does not open would be awaited for ever
         if seat.warm is not None:
             await _close_opened(seat.warm)
-        await seat.browser.stop()
 
     async def _drain_seat(self, seat: _Seat) -> None:
         if seat.active:
@@ -289,7 +289,7 @@ async def _close_opened(opening: asyncio.Future[Page]) -> None:
     """Close a page that nobody will use, once it is open."""
     try:
         page = await opening
-    except (CdpError, ConnectionLost):
+    except (CdpError, ConnectionLost, OSError):
         return
     await page.close()
 

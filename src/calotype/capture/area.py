@@ -43,7 +43,7 @@ class Area:
 
 async def whole_document(page: Page) -> Area:
     """All that can be scrolled to."""
-    metrics = await page.session.call("Page.getLayoutMetrics")
+    metrics = await page.call_when_active("Page.getLayoutMetrics")
     size = metrics["cssContentSize"]
     return Area(0, 0, math.ceil(size["width"]), math.ceil(size["height"]))
 
@@ -66,7 +66,8 @@ async def bring_into_view(world: World, selector: str, deadline: Deadline) -> Ar
             await wait_for_element(world, selector, "visible", field="selector")
     except DeadlineReached as reached:
         raise _not_found(selector) from reached
-    return await _element_box(world, selector)
+    async with deadline.waiting_for("the element's place"):
+        return await _element_box(world, selector)
 
 
 async def captured_area(page: Page, world: World, request: CaptureRequest) -> Area | None:
@@ -101,7 +102,7 @@ async def cut_warnings(page: Page, request: CaptureRequest) -> list[dict[str, An
 
 async def _element_box(world: World, selector: str) -> Area:
     box: dict[str, float] | None = await world.run("element_box", selector)
-    if box is None:
+    if box is None or not (box["width"] and box["height"]):
         raise _not_found(selector)
     return Area(**box)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from calotype.capture.world import ScriptError, World
+from calotype.capture.world import NavigatedAway, ScriptError, World
 from calotype.request import CaptureRequest
 
 _MESSAGE_MAX_CHARS = 500
@@ -21,8 +21,9 @@ async def inject(world: World, request: CaptureRequest) -> list[dict[str, Any]]:
     warnings: list[dict[str, Any]] = []
     for number, script in enumerate(request.js):
         try:
-            await world.evaluate_as_page(script)
-        except ScriptError as error:
-            message = f"The script failed: {str(error)[:_MESSAGE_MAX_CHARS]}"
+            await world.run_as_page(script)
+        except (ScriptError, NavigatedAway) as error:
+            reason = str(error)[:_MESSAGE_MAX_CHARS] or "the page went elsewhere while it ran"
+            message = f"The script failed: {reason}"
             warnings.append({"code": "script_failed", "field": f"js[{number}]", "message": message})
     return warnings

@@ -52,7 +52,7 @@ async def hold_still(page: Page) -> None:
     page.session.off_all("Fetch.requestPaused")
     await page.session.call("Emulation.setScriptExecutionDisabled", value=True)
     await page.session.call("Fetch.enable", patterns=[{"urlPattern": "*", "resourceType": "Document"}])
-    await page.session.call("Page.stopLoading")
+    await page.call_when_active("Page.stopLoading")
 
 
 def check_document(page: Page, request: CaptureRequest, activity: PageActivity) -> None:

@@ -42,10 +42,7 @@ async def prepare(page: Page, request: CaptureRequest) -> None:
             raise InvalidRequest(f"{field}: {message}", details=[{"field": field, "message": message}]) from error
     if request.geolocation is not None:
         await page.grant("geolocation")
-    if request.html is not None:
-        await _serve_html(page, request.html, target_url(request), is_own_origin=request.base_url is not None)
-    if request.headers:
-        await _add_headers(page, request.headers, target_url(request))
+    await _intercept(page, request)
 
 
 def _calls(request: CaptureRequest) -> Iterator[_Call]:
@@ -121,49 +118,57 @@ def _cookie(cookie: Cookie, url: str) -> dict[str, Any]:
     return {name: value for name, value in params.items() if value is not None}
 
 
-async def _serve_html(page: Page, html: str, url: str, *, is_own_origin: bool) -> None:
-    """Answer the document request itself with the markup: a real navigation, with no connection made."""
-    headers = [{"name": "Content-Type", "value": "text/html; charset=utf-8"}]
-    if not is_own_origin:
-        headers.append({"name": "Referrer-Policy", "value": "no-referrer"})  # nobody need see the made-up name
-    body = base64.b64encode(html.encode()).decode()
+async def _intercept(page: Page, request: CaptureRequest) -> None:
+    """Answer the document request of `html` with the markup, and add `headers` on requests to their origins only.
 
-    def fulfill(event: dict[str, Any]) -> None:
-        request_id = event["requestId"]
-        if event["resourceType"] == "Document" and event["request"]["url"].split("#")[0] == url.split("#")[0]:
-            page.session.post(
-                "Fetch.fulfillRequest", requestId=request_id, responseCode=200, responseHeaders=headers, body=body
-            )
-
-    page.session.on("Fetch.requestPaused", fulfill)
-    await page.session.call("Fetch.enable", patterns=[{"urlPattern": _literal(url), "resourceType": "Document"}])
-
-
-async def _add_headers(page: Page, rules: tuple[HeaderRule, ...], url: str) -> None:
-    """Add each header on requests to its origins only.
-
-    A redirect to another origin goes without: Chromium applies `Fetch.continueRequest` headers to the one request, and
-    a redirected request to a listed origin is paused again.
+    The markup gets a real navigation, and no connection is made for it. A redirect to another origin goes without the
+    headers: Chromium applies those of `Fetch.continueRequest` to the one request, and a redirected request to a listed
+    origin is paused again.
     """
-    own = _origin(url)
+    url = target_url(request)
+    document = _document(request) if request.html is not None else None
+    by_origin = _headers_by_origin(request.headers, _origin(url))
+
+    def go_on(event: dict[str, Any]) -> None:
+        asked = event["request"]["url"]
+        is_document = event["resourceType"] == "Document" and asked.partition("#")[0] == url.partition("#")[0]
+        if document is not None and is_document:
+            page.session.post("Fetch.fulfillRequest", requestId=event["requestId"], **document)
+        elif (added := by_origin.get(_origin(asked))) is not None:
+            headers = _with_headers(event["request"]["headers"], added)
+            page.session.post("Fetch.continueRequest", requestId=event["requestId"], headers=headers)
+        else:
+            page.session.post("Fetch.continueRequest", requestId=event["requestId"])
+
+    patterns = [{"urlPattern": f"{_literal(origin)}/*"} for origin in by_origin]
+    if document is not None:
+        patterns.append({"urlPattern": _literal(url), "resourceType": "Document"})
+    if patterns:
+        page.session.on("Fetch.requestPaused", go_on)
+        await page.session.call("Fetch.enable", patterns=patterns)
+
+
+def _document(request: CaptureRequest) -> dict[str, Any]:
+    """What `Fetch.fulfillRequest` answers with the markup."""
+    headers = [{"name": "Content-Type", "value": "text/html; charset=utf-8"}]
+    if request.base_url is None:
+        headers.append({"name": "Referrer-Policy", "value": "no-referrer"})  # nobody need see the made-up name
+    body = base64.b64encode((request.html or "").encode()).decode()
+    return {"responseCode": 200, "responseHeaders": headers, "body": body}
+
+
+def _headers_by_origin(rules: tuple[HeaderRule, ...], own_origin: str) -> dict[str, list[HeaderRule]]:
     by_origin: dict[str, list[HeaderRule]] = {}
     for rule in rules:
-        for origin in rule.origins or (own,):
+        for origin in rule.origins or (own_origin,):
             by_origin.setdefault(_origin(origin), []).append(rule)
+    return by_origin
 
-    def add(event: dict[str, Any]) -> None:
-        added = by_origin.get(_origin(event["request"]["url"]), [])
-        replaced = {rule.name.lower() for rule in added}
-        headers = [
-            {"name": name, "value": value}
-            for name, value in event["request"]["headers"].items()
-            if name.lower() not in replaced
-        ]
-        headers += [{"name": rule.name, "value": rule.value.get_secret_value()} for rule in added]
-        page.session.post("Fetch.continueRequest", requestId=event["requestId"], headers=headers)
 
-    page.session.on("Fetch.requestPaused", add)
-    await page.session.call("Fetch.enable", patterns=[{"urlPattern": f"{_literal(origin)}/*"} for origin in by_origin])
+def _with_headers(headers: dict[str, str], added: list[HeaderRule]) -> list[dict[str, str]]:
+    replaced = {rule.name.lower() for rule in added}
+    kept = [{"name": name, "value": value} for name, value in headers.items() if name.lower() not in replaced]
+    return [*kept, *({"name": rule.name, "value": rule.value.get_secret_value()} for rule in added)]
 
 
 def _origin(url: str) -> str:

@@ -101,7 +101,11 @@ class Capturer:
             watch = _Stopwatch()
             watch.timings.queue_ms = lease.queue_ms
             try:
-                shot, facts = await _Capture(lease.page, request, watch, self._settings).run(rules)
+                # Every wait is bounded by itself; this is for one that was forgotten: it must not cost a page for ever.
+                async with asyncio.timeout(request.render.timeout_ms / 1000 + _SHOT_GRACE_S + 2 * _PULSE_S):
+                    shot, facts = await _Capture(lease.page, request, watch, self._settings).run(rules)
+            except TimeoutError as error:
+                raise CaptureTimeout("The page is too busy to be drawn; it never gave the picture.") from error
             except ConnectionLost as error:
                 raise PageCrashed(
                     "The page took its renderer, or the browser, down. A later try may succeed."
@@ -177,7 +181,9 @@ class _Capture:
         if request.full_page and render.scroll is not False:
             async with self._deadline.waiting_for("scrolling"):
                 await self._world.run("scroll_through", request.max_height)
-            await self._settle(await full_page(self._page, request.max_height))
+            async with self._deadline.waiting_for("the page's size"):
+                area = await full_page(self._page, request.max_height)
+            await self._settle(area)
         if request.selector is not None:
             await self._settle(await bring_into_view(self._world, request.selector, self._deadline))
         await wait_delay(render.delay_ms, self._deadline)

@@ -52,7 +52,7 @@ async def shoot(page: Page, request: CaptureRequest, area: Area | None, *, max_p
         params["quality"] = request.effective_quality
     if area is not None:
         params |= {"clip": {**area.as_dict(), "scale": 1}, "captureBeyondViewport": True}
-    answer = await page.session.call("Page.captureScreenshot", **params)
+    answer = await page.call_when_active("Page.captureScreenshot", **params)
     data = base64.b64decode(answer["data"])
     if not data:
         raise ResultTooLarge(f"Chromium can't make a {request.format} of {width_px}x{height_px} pixels. {_WAY_OUT}")
@@ -78,7 +78,7 @@ async def print_pdf(page: Page) -> Shot:
     """The document as a PDF, A4 unless its CSS says otherwise. `Shot` has the first page's size in CSS pixels."""
     width, height = _A4_INCHES
     try:
-        answer = await page.session.call(
+        answer = await page.call_when_active(
             "Page.printToPDF", printBackground=True, preferCSSPageSize=True, paperWidth=width, paperHeight=height
         )
     except CdpError as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from calotype.capture.deadline import Deadline
-from calotype.capture.world import ScriptError, World
+from calotype.capture.world import NavigatedAway, ScriptError, World
 from calotype.errors import InvalidRequest
 from calotype.request import Render
 
@@ -49,8 +49,15 @@ async def wait_delay(delay_ms: int, deadline: Deadline) -> None:
 
 async def _wait_for_function(world: World, expression: str) -> None:
     try:
-        while not await world.evaluate_as_page(expression):
+        while not await _is_true(world, expression):
             await world.evaluate("new Promise(requestAnimationFrame)")
     except ScriptError as error:
         message = f"The expression failed: {str(error)[:_MESSAGE_MAX_CHARS]}"
         raise InvalidRequest(message, details=[{"field": "render.wait_for_function", "message": message}]) from error
+
+
+async def _is_true(world: World, expression: str) -> bool:
+    try:
+        return await world.run_as_page(expression)
+    except NavigatedAway:
+        return False  # it will be asked of the next document

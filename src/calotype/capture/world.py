@@ -27,6 +27,10 @@ class ScriptError(Exception):
     """The script threw; `str()` is the exception's text."""
 
 
+class NavigatedAway(Exception):
+    """The document went away while a script ran in it."""
+
+
 class World:
     """Evaluates in the document shown now, and again in the next one when the page navigates meanwhile."""
 
@@ -63,12 +67,26 @@ class World:
                 continue
             return _value(answer)
 
-    async def evaluate_as_page(self, expression: str) -> Any:
-        """Evaluate in the page's own world: for expressions the caller of the API sent."""
-        answer = await self._page.session.call(
-            "Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True, userGesture=True
-        )
-        return _value(answer)
+    async def run_as_page(self, script: str) -> bool:
+        """Run what the caller of the API sent, in the page's own world; return whether it, or its promise, is truthy.
+
+        What it gives stays in the page: it may be of any size.
+
+        Raises:
+            NavigatedAway: the document is gone that it ran in; whether it came to its end is not known.
+            ScriptError: it threw.
+        """
+        try:
+            answer = await self._page.session.call(
+                "Runtime.evaluate", expression=script, awaitPromise=True, userGesture=True
+            )
+        except CdpError as error:
+            if not any(text in error.message for text in _CONTEXT_LOST):
+                raise
+            raise NavigatedAway from error
+        value = _value(answer)
+        special = answer["result"].get("unserializableValue")  # NaN, -0, Infinity, and big integers
+        return "objectId" in answer["result"] or bool(value) or special not in (None, "NaN", "-0", "0n")
 
     async def _context(self) -> int:
         loader_id = self._activity.committed_id

@@ -1,2 +1,2 @@
-// What `meta` says of the page.
-() => ({ title: document.title, url: location.href })
+// What `meta` says of the page, which has the lengths of both in its hands.
+() => ({ title: document.title.slice(0, 1000), url: location.href.slice(0, 65536) })
