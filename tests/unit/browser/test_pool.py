@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from calotype.browser.cdp import Connection, ConnectionLost
+from calotype.browser.page import Page
 from calotype.browser.pool import BrowserPool
 from calotype.browser.process import BrowserStartFailed
 from calotype.errors import Overloaded, ShuttingDown
@@ -156,3 +158,42 @@ async def test_stopping_refuses_those_who_wait() -> None:
             await waiting
     await stopping
     assert all(browser.stopped.is_set() for browser in site.browsers)
+
+
+class WedgedSite(FakeSite):
+    """After the first page its browsers answer nothing, as when the system has stopped them."""
+
+    async def open_page(self, connection: Connection) -> Page:
+        if self.pages:
+            await connection.closed.wait()
+            raise ConnectionLost("the browser was closed")
+        return await super().open_page(connection)
+
+
+async def test_a_wedged_browser_is_stopped_although_a_page_was_being_made_ready() -> None:
+    site = WedgedSite()
+    pool = BrowserPool(BrowserSettings(pages=1), make_browser=site.make_browser, open_page=site.open_page)
+    await pool.start()
+    async with pool.lease():
+        pass
+    await until(lambda: site.pages[0].closed.is_set())
+    await pool.stop()
+    assert site.browsers[0].stopped.is_set()
+
+
+class ShortOfDescriptors(FakeSite):
+    """The first page can't be opened."""
+
+    async def open_page(self, connection: Connection) -> Page:
+        if not self.made_one:
+            self.made_one = True
+            raise OSError(24, "Too many open files")
+        return await super().open_page(connection)
+
+    made_one = False
+
+
+async def test_a_page_that_could_not_be_opened_for_want_of_descriptors_is_tried_again() -> None:
+    site = ShortOfDescriptors()
+    async with running(site) as pool, pool.lease() as lease:
+        assert lease.page is site.pages[0]
