@@ -18,6 +18,8 @@ same run, with the same browser binary and flags, the same pages, and the same r
   DevTools with `optimizeForSpeed`, as the floor and calotype do.
 """
 
+EGRESS_HEADING = "## What the guard costs"
+
 
 def median(values: list[float]) -> float:
     return statistics.median(values) if values else math.nan
@@ -29,7 +31,7 @@ def percentile(values: list[float], percent: float) -> float:
     return ordered[max(0, math.ceil(len(ordered) * percent / 100) - 1)] if ordered else math.nan
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def table(head: list[str], rows: list[list[str]]) -> str:
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
@@ -60,7 +62,7 @@ def latency_table(latency: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
             cells.append(f"{median(times):.0f} / {percentile(times, 95):.0f}")
         rows.append([page, *cells])
     rows.append(["geometric mean of medians", *(f"{statistics.geometric_mean(medians[side]):.0f}" for side in sides)])
-    return _table(["page", *sides], rows)
+    return table(["page", *sides], rows)
 
 
 def throughput_table(throughput: dict[str, list[dict[str, dict[str, float]]]]) -> str:
@@ -81,7 +83,7 @@ def throughput_table(throughput: dict[str, list[dict[str, dict[str, float]]]]) -
                 ]
             )
     ratios = ["ratio to floor", "ratio to playwright"]
-    return _table(["clients", "side", "captures/s", *ratios, "median ms", "p95 ms", "captures/CPU s"], rows)
+    return table(["clients", "side", "captures/s", *ratios, "median ms", "p95 ms", "captures/CPU s"], rows)
 
 
 def memory_table(memory: dict[str, list[dict[str, float]]]) -> str:
@@ -101,7 +103,7 @@ def memory_table(memory: dict[str, list[dict[str, float]]]) -> str:
             for sample in (samples[number] for number in shown if number < len(samples))
         ]
     browser = ["browser PSS idle, MB", "browser PSS peak, MB", "browser processes idle"]
-    return _table(["side", "after captures", "own process RSS / PSS, MB", *browser, "other children PSS, MB"], rows)
+    return table(["side", "after captures", "own process RSS / PSS, MB", *browser, "other children PSS, MB"], rows)
 
 
 def timings_table(latency: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
@@ -116,7 +118,7 @@ def timings_table(latency: dict[str, dict[str, list[dict[str, Any]]]]) -> str:
         ]
         for page, shots in pages.items()
     ]
-    return _table(["page", *names, "client ms"], rows)
+    return table(["page", *names, "client ms"], rows)
 
 
 def faults_line(results: dict[str, Any]) -> str:
@@ -167,6 +169,17 @@ def markdown(results: dict[str, Any]) -> str:
             memory_table(results["memory"]),
         ]
     return "\n\n".join(parts) + "\n"
+
+
+def with_egress(document: str, section: str) -> str:
+    """Replace the section of `egress.py`, which ends the document."""
+    return f"{document.partition(EGRESS_HEADING)[0].rstrip()}\n\n{section.rstrip()}\n"
+
+
+def egress_of(document: str) -> str:
+    """Give the section of `egress.py`; "" if there is none."""
+    _, heading, section = document.partition(EGRESS_HEADING)
+    return heading + section
 
 
 def document(results: dict[str, Any]) -> str:
