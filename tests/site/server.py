@@ -22,6 +22,7 @@ from starlette.responses import HTMLResponse, JSONResponse, PlainTextResponse, R
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
+from .hostile import ROUTES as HOSTILE_ROUTES
 from .pictures import solid_png
 
 _PAGES = Path(__file__).with_name("pages")
@@ -119,6 +120,7 @@ _ROUTES = [
     Route("/download", _download),
     Route("/no-content", lambda _: Response(status_code=204)),
     Route("/hang", _hang),
+    *HOSTILE_ROUTES,
     Mount("/", StaticFiles(directory=_PAGES, html=True)),
 ]
 

@@ -1,0 +1,134 @@
+"""Pages and servers that mean harm, one after the other on one server.
+
+Each ends in the picture, in a partial one, or in an error of the table; the next capture is right every time, and
+nothing is left behind.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.e2e.server_process import ServerProcess, running_server
+from tests.e2e.test_resilience import processes, until
+from tests.site import blocks
+from tests.site.hostile import GREEN, running_raw_site
+from tests.site.pictures import Colour, assert_pixels, opened
+from tests.site.server import Site
+
+PATIENT_MS, HASTY_MS = 60_000, 1500
+_DRAWN = (5, 700)  # a point of the page that nothing on it covers
+
+
+@dataclass(frozen=True)
+class Hostile:
+    """A capture and how it may end: `picture`, `partial`, or an error's code.
+
+    More than one outcome only where the page races with the machine's speed.
+    """
+
+    name: str
+    outcomes: frozenset[str]
+    timeout_ms: int = PATIENT_MS
+    render: dict[str, Any] = field(default_factory=dict)
+    colour: Colour | None = GREEN
+    raw: bool = False
+
+    def body(self, site: Site, raw_site: str) -> dict[str, Any]:
+        base = f"http://{raw_site}" if self.raw else f"{site.url}/hostile"
+        return {
+            "url": f"{base}/{self.name}",
+            "format": "png",
+            "render": {"timeout_ms": self.timeout_ms, **self.render},
+        }
+
+
+def picture(*names: str, colour: Colour | None = GREEN, raw: bool = False, **render: Any) -> list[Hostile]:
+    """Drawn in full, however long it takes."""
+    return [Hostile(name, frozenset({"picture"}), PATIENT_MS, render, colour, raw) for name in names]
+
+
+def partial(*names: str, colour: Colour | None = GREEN, raw: bool = False, **render: Any) -> list[Hostile]:
+    """Never done: drawn at the deadline as it is."""
+    return [Hostile(name, frozenset({"partial"}), HASTY_MS, render, colour, raw) for name in names]
+
+
+def fails(code: str, *names: str, timeout_ms: int = PATIENT_MS, raw: bool = False, **render: Any) -> list[Hostile]:
+    return [Hostile(name, frozenset({code}), timeout_ms, render, None, raw) for name in names]
+
+
+def one_of(*outcomes: str, names: list[str], raw: bool = False, **render: Any) -> list[Hostile]:
+    return [Hostile(name, frozenset(outcomes), HASTY_MS, render, None, raw) for name in names]
+
+
+TABLE = [
+    # Dialogs, prompts and windows hold nothing up.
+    *picture("alert_loop", "print", "prompts", "fullscreen", "file_input", "popup_links", "close", "auth_sub"),
+    *picture("popup_bomb", "half_surrogate_title", "huge_title", "auth", "debugger"),
+    # Navigation of one's own.
+    *picture("hash_storm", "push_state", "form_storm"),
+    *fails("target_unreachable", "redirect_grows", "redirect_self"),
+    # Crowds.
+    *picture("service_workers", "shared_workers", "local_storage", "cookies", "storage", "web_sockets"),
+    # Pictures and other documents.
+    *picture("png_bomb", "svg_laughs_image", "css_bomb", "huge_page", "video", "huge_canvas", "picture.svg"),
+    *picture("laughs.svg", "laughs.xml", "spin.js", "bomb.png", "text.txt", "data.json", "tree.xml", colour=None),
+    *picture("broken.xhtml", "nothing", "cut_gzip", colour=None),
+    *fails("target_unreachable", "document.pdf", "endless_download", "unknown_type"),
+    *partial("endless_image", "endless_video", "video.webm", "endless_multipart", colour=None),
+]
+
+
+@pytest.fixture(scope="module")
+def raw_site() -> Iterator[str]:
+    with running_raw_site() as netloc:
+        yield netloc
+
+
+@pytest.fixture(scope="module")
+def server(site: Site, raw_site: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    with running_server(tmp_path_factory.mktemp("data"), GUARD__ALLOW=json.dumps([site.netloc, raw_site])) as running:
+        yield running
+
+
+def outcome(answer: httpx.Response) -> str:
+    if answer.status_code != 200:
+        return str(answer.json()["error"]["code"])
+    return "partial" if answer.json()["meta"]["partial"] else "picture"
+
+
+def assert_blocks(answer: httpx.Response) -> None:
+    """The answer is the right picture of `blocks.html`."""
+    assert outcome(answer) == "picture", answer.text[:500]
+    assert_pixels(opened(base64.b64decode(answer.json()["image_base64"])), blocks.VIEWPORT)
+
+
+def blocks_body(site: Site) -> dict[str, Any]:
+    return {"url": f"{site.url}/blocks.html", "format": "png", "render": {"timeout_ms": PATIENT_MS}}
+
+
+@pytest.mark.parametrize("hostile", TABLE, ids=lambda hostile: hostile.name)
+def test_it_ends_and_the_next_capture_is_right(
+    server: ServerProcess, site: Site, raw_site: str, hostile: Hostile
+) -> None:
+    answer = server.screenshot(**hostile.body(site, raw_site))
+    assert outcome(answer) in hostile.outcomes, answer.text[:500]
+    if answer.status_code == 200:
+        image = opened(base64.b64decode(answer.json()["image_base64"]))
+        assert image.size == (1280, 720)
+        if hostile.colour is not None:
+            assert_pixels(image, {_DRAWN: hostile.colour})
+    assert_blocks(server.screenshot(**blocks_body(site)))
+
+
+def test_nothing_is_left(server: ServerProcess, site: Site) -> None:
+    """One browser, and no renderer but those of the page kept ready."""
+    until(lambda: len(processes(server, "browser")) == 1, "one browser is left")
+    until(lambda: len(processes(server, "renderer")) <= 2, "the renderers of hostile pages have gone")
+    assert not [line for line in server.output if "Traceback" in line]
