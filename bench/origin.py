@@ -89,9 +89,11 @@ class Origin:
 
     def _start_nginx(self, nginx: str) -> None:
         subprocess.run(
-            ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
-            + ["-keyout", str(self._directory / "key.pem"), "-out", str(self._directory / "cert.pem")]
-            + ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"],
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"),
+                *("-keyout", str(self._directory / "key.pem"), "-out", str(self._directory / "cert.pem")),
+                *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"),
+            ],
             check=True,
             capture_output=True,
         )
