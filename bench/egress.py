@@ -241,7 +241,8 @@ def section(results: dict[str, Any]) -> str:
             "Made by `python -m bench.egress --write-docs`: the same browser with a fresh context per load, straight "
             "to the origin or through a channel of the guard; both in each round, in random order. Loads: milliseconds "
             f"until the load event ({IMAGES} images) or until the page's script has all bytes (20 MB); corpus: "
-            "captures per second. The ratio is guarded to direct within a round: median (quartiles). CPU is that of the process "
+            "captures per second. The ratio is guarded to direct within a round: median (quartiles). CPU is that of "
+            "the process "
             "with the guard and the DevTools connection, per load or capture, direct / guarded.",
             table(["", "direct", "guarded", "ratio", "limit", "rounds", "CPU ms"], rows),
             f"{machine['started'][:10]}, {machine['cores']} cores, Chromium {machine['chromium']}, origin "
