@@ -1,7 +1,7 @@
 """What it costs to admit a capture and to settle it: `python -m bench.admission`.
 
-Eight clients without a pause between their requests, on SQLite and on a PostgreSQL cluster made for it. Medians and p95
-of the milliseconds that one waits.
+Eight clients, on SQLite and on a PostgreSQL cluster made for it: with a pause between their requests, shorter than any
+capture, and without one. Medians and p95 of the milliseconds that one waits.
 """
 
 from __future__ import annotations
@@ -31,9 +31,10 @@ from calotype.settings import Plan
 CLIENTS = 8
 ADMISSIONS = 1_000
 ROUNDS = 3
+PAUSE_S = 0.05
 
 
-async def _timed(work: Callable[[], Awaitable[object]]) -> list[float]:
+async def _timed(work: Callable[[], Awaitable[object]], pause_s: float) -> list[float]:
     left = iter(range(ADMISSIONS))
     waited_ms: list[float] = []
 
@@ -42,12 +43,13 @@ async def _timed(work: Callable[[], Awaitable[object]]) -> list[float]:
             started = time.perf_counter()
             await work()
             waited_ms.append((time.perf_counter() - started) * 1000)
+            await asyncio.sleep(pause_s)
 
     await asyncio.gather(*(client() for _ in range(CLIENTS)))
     return waited_ms
 
 
-async def _measure(url: str) -> list[tuple[list[float], list[float]]]:
+async def _measure(url: str, pause_s: float) -> list[tuple[list[float], list[float]]]:
     database = Database(url)
     await database.open()
     await database.migrate()
@@ -77,7 +79,7 @@ async def _measure(url: str) -> list[tuple[list[float], list[float]]]:
             account = accounts[number % CLIENTS]
             assert await database.write(lambda connection: ledger.settle(connection, account, f"{turn}-{number}"))
 
-        results.append((await _timed(admit), await _timed(settle)))
+        results.append((await _timed(admit, pause_s), await _timed(settle, pause_s)))
     await database.close()
     return results
 
@@ -90,12 +92,13 @@ def _row(name: str, rounds: list[list[float]]) -> list[str]:
 
 async def main() -> None:
     with tempfile.TemporaryDirectory() as directory, running_postgres() as cluster:
-        urls = {"SQLite": f"sqlite:///{Path(directory) / 'calotype.db'}", "PostgreSQL": cluster.make_database()}
         rows: list[list[str]] = []
-        for name, url in urls.items():
-            rounds = await _measure(url)
-            rows.append(_row(f"{name}, admit", [admits for admits, _ in rounds]))
-            rows.append(_row(f"{name}, settle", [settles for _, settles in rounds]))
+        for how, pause_s in (("with pauses", PAUSE_S), ("without", 0.0)):
+            sqlite = f"sqlite:///{Path(directory) / how.replace(' ', '-')}.db"
+            for name, url in (("SQLite", sqlite), ("PostgreSQL", cluster.make_database())):
+                rounds = await _measure(url, pause_s)
+                rows.append(_row(f"{name}, {how}: admit", [admits for admits, _ in rounds]))
+                rows.append(_row(f"{name}, {how}: settle", [settles for _, settles in rounds]))
     print(table(["", "median ms", "p95 ms"], rows))
 
 

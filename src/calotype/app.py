@@ -35,7 +35,7 @@ from calotype.errors import CalotypeError
 from calotype.guard.listener import open_listeners
 from calotype.guard.policy import EgressPolicy
 from calotype.guard.proxy import EgressProxy
-from calotype.http import metrics, ops, screenshot, url_check
+from calotype.http import metrics, ops, screenshot, url_check, usage
 from calotype.http.envelope import install_error_handlers
 from calotype.http.front import Front
 from calotype.http.in_flight import InFlight
@@ -113,6 +113,7 @@ def create_app(
     install_error_handlers(app)
     app.include_router(screenshot.router)
     app.include_router(url_check.router)
+    app.include_router(usage.router)
     app.include_router(ops.router)
     app.include_router(metrics.router)
     app.openapi = cache(build_document)

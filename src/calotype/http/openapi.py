@@ -8,14 +8,19 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Mapping
+from datetime import UTC, datetime
 from typing import Any, cast
 
 from calotype import __version__
+from calotype.accounts.keys import Principal
+from calotype.accounts.limits import Limits, Standing
 from calotype.capture.result import CaptureMeta
 from calotype.errors import ERRORS
 from calotype.http.url_check import UrlCheckAnswer, UrlCheckError
+from calotype.http.usage import UsageAnswer, usage_of
 from calotype.request import FLAT_FIELDS, NOT_YET, CaptureRequest
 from calotype.request.flat import ALIASES
+from calotype.settings import BUILT_IN_PLANS, TargetRules
 
 Json = dict[str, Any]
 
@@ -59,6 +64,7 @@ def build_document() -> Json:
             "/v1/": {"get": _legacy(_get_screenshot("getScreenshotLegacy"))},
             "/v1": {"get": _legacy(_get_screenshot("getScreenshotLegacyBare"))},
             "/v1/url-check": {"post": _post_url_check()},
+            "/v1/usage": {"get": _get_usage()},
             "/healthz": {"get": _healthz()},
             "/readyz": {"get": _readyz()},
             "/metrics": {"get": _metrics()},
@@ -169,6 +175,29 @@ def _post_url_check() -> Json:
         "responses": {
             "200": {
                 "description": "The guard's word.",
+                "headers": _headers(_OF_A_KEY),
+                "content": {"application/json": content},
+            },
+            **_failures(codes),
+        },
+    }
+
+
+def _get_usage() -> Json:
+    resets_at = datetime(2030, 2, 1, tzinfo=UTC)
+    caller = Principal("V1StGXR8", "Ada", BUILT_IN_PLANS[0], resets_at, TargetRules())
+    standing = Standing(Limits.of(caller.plan), 0, 0, 1, 41, resets_at)
+    example = usage_of(caller, standing, _EXAMPLE_ID).model_dump(mode="json")
+    content = {"schema": {"$ref": f"{_REF}UsageAnswer"}, "example": example}
+    codes = ["api_key_missing", "api_key_invalid", "internal_error", "shutting_down"]
+    return {
+        "operationId": "getUsage",
+        "tags": ["screenshot"],
+        "summary": "What the key's plan allows, and what is used of it",
+        "security": [{"bearer": []}, {"header": []}, {"query": []}],
+        "responses": {
+            "200": {
+                "description": "Where the key stands.",
                 "headers": _headers(_OF_A_KEY),
                 "content": {"application/json": content},
             },
@@ -300,6 +329,7 @@ def _schemas() -> Json:
         "ScreenshotAnswer": {"type": "object", "required": list(answer), "properties": answer},
         "Failure": _failure_schema(),
         **_with_definitions(meta),
+        **_with_definitions(UsageAnswer.model_json_schema(ref_template=_REF + "{model}", mode="serialization")),
         **_with_definitions(UrlCheckAnswer.model_json_schema(ref_template=_REF + "{model}", mode="serialization")),
         **request,
     }
