@@ -64,9 +64,13 @@ def test_a_server_that_never_answers_is_a_timeout(server: ServerProcess, site: S
     assert error["code"] == "capture_timeout"
 
 
-def test_a_page_in_a_busy_loop_is_a_timeout_and_the_next_capture_is_right(server: ServerProcess, site: Site) -> None:
-    error = server.error(500, url=f"{site.url}/busy.html", render={"timeout_ms": 1000})
-    assert error["code"] == "capture_timeout"
+def test_a_page_in_a_busy_loop_is_shown_as_it_is_and_the_next_capture_is_right(
+    server: ServerProcess, site: Site
+) -> None:
+    _, meta = server.picture(url=f"{site.url}/busy.html", render={"timeout_ms": 1000})
+    assert meta["partial"] is True
+    hasty = {"timeout_ms": 1000, "on_timeout": "fail"}
+    assert server.error(500, url=f"{site.url}/busy.html", render=hasty)["code"] == "capture_timeout"
     image, _ = server.picture(url=f"{site.url}/blocks.html", format="png")
     assert pixel(image, 50, 50) == blocks.RED
 

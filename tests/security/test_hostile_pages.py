@@ -22,7 +22,7 @@ from tests.site.hostile import GREEN, running_raw_site
 from tests.site.pictures import Colour, assert_pixels, opened
 from tests.site.server import Site
 
-PATIENT_MS, HASTY_MS = 60_000, 1500
+PATIENT_MS, HASTY_MS = 60_000, 1000
 _DRAWN = (5, 700)  # a point of the page that nothing on it covers
 
 
@@ -68,20 +68,43 @@ def one_of(*outcomes: str, names: list[str], raw: bool = False, **render: Any) -
 
 
 TABLE = [
+    # Busy loops are ended at the deadline, and what is there is drawn.
+    *partial("cpu_spin", "cpu_spin_after_load", "microtasks", "regexp", "mutations", "unload_spin"),
+    *picture("animation_frames", "resize_loop", "debugger", delay_ms=200),
+    *one_of("partial", "capture_timeout", names=["sync_xhr", "document_write_sync", "endless_text"]),
+    *one_of("partial", "capture_timeout", "page_crashed", names=["deep_dom", "uses.svg", "endless_body"]),
     # Dialogs, prompts and windows hold nothing up.
     *picture("alert_loop", "print", "prompts", "fullscreen", "file_input", "popup_links", "close", "auth_sub"),
-    *picture("popup_bomb", "half_surrogate_title", "huge_title", "auth", "debugger"),
-    # Navigation of one's own.
-    *picture("hash_storm", "push_state", "form_storm"),
+    *picture("popup_bomb", "half_surrogate_title", "huge_title", "auth", "beforeunload"),
+    *partial("alert_for_ever", "alert_after_load", "mailto"),
+    # Going elsewhere, once or for ever.
+    *picture("hash_storm", "push_state", "form_storm", "document_open", delay_ms=100),
+    *one_of("partial", "capture_timeout", names=["meta_refresh", "refresh_header", "reload", "reload_after_load"]),
+    *one_of("partial", "capture_timeout", names=["frame_takes_top", "takes_top", "beforeunload_loop"]),
     *fails("target_unreachable", "redirect_grows", "redirect_self"),
     # Crowds.
-    *picture("service_workers", "shared_workers", "local_storage", "cookies", "storage", "web_sockets"),
+    *picture("service_workers", "shared_workers", "local_storage", "cookies", "web_sockets", delay_ms=200),
+    *picture("worker_tree", "nested_frames"),
+    *one_of("picture", "partial", "capture_timeout", names=["worker_fork", "many_frames", "fetches", "console_flood"]),
+    *one_of("picture", "partial", names=["event_sources"]),
     # Pictures and other documents.
-    *picture("png_bomb", "svg_laughs_image", "css_bomb", "huge_page", "video", "huge_canvas", "picture.svg"),
+    *picture("png_bomb", "svg_laughs_image", "css_bomb", "filters", "huge_page", "video", "huge_canvas", "picture.svg"),
     *picture("laughs.svg", "laughs.xml", "spin.js", "bomb.png", "text.txt", "data.json", "tree.xml", colour=None),
-    *picture("broken.xhtml", "nothing", "cut_gzip", colour=None),
+    *picture("broken.xhtml", "nothing", "cut_gzip", "bad_charset", "document_write", colour=None),
     *fails("target_unreachable", "document.pdf", "endless_download", "unknown_type"),
+    # Answers that never end, or lie.
     *partial("endless_image", "endless_video", "video.webm", "endless_multipart", colour=None),
+    *fails("capture_timeout", "slow_drip", "ten_gigabytes", timeout_ms=HASTY_MS),
+    *one_of("capture_timeout", "partial", "target_unreachable", names=["gzip_bomb"]),
+    *fails("target_unreachable", "bad_gzip", "bad_brotli", "many_encodings"),
+    *partial("content_length_too_long", "chunked_cut", raw=True),
+    *picture("content_length_too_short", "content_length_negative", "content_length_huge", raw=True),
+    *picture("many_headers", "null_header", "status_999", raw=True),
+    *fails("target_unreachable", "content_length_twice", "chunked_garbage", "chunked_huge", "http_0_9", raw=True),
+    *fails("target_unreachable", "no_headers_end", "big_header", "status_words", "switching", "closed", raw=True),
+    *fails("target_unreachable", "endless_header", "endless_headers", "endless_status", "early_hints", raw=True),
+    *fails("target_unreachable", "endless_continue", raw=True),
+    *fails("capture_timeout", "drip_header", timeout_ms=HASTY_MS, raw=True),
 ]
 
 

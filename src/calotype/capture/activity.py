@@ -19,6 +19,8 @@ _UNAWAITED_TYPES = frozenset(
     {"WebSocket", "EventSource", "Ping", "CSPViolationReport", "Media", "Prefetch", "Preflight"}
 )
 _POLLING_TYPES = frozenset({"XHR", "Fetch"})
+# The site answered with an error status and no body: Chromium shows a page of its own, and calls it a failure.
+EMPTY_ERROR_PAGE = "net::ERR_HTTP_RESPONSE_CODE_FAILURE"
 _LOOK_AGAIN_S = 0.25
 _LONG_POLL_S = 5.0  # an answer that takes longer is held open on purpose
 
@@ -32,6 +34,13 @@ class DocumentRequest:
     status: int | None = None
     error: str | None = None
     """Chromium's net error, e.g. `net::ERR_CONNECTION_RESET`."""
+    has_content: bool = False
+    """Whether any of its body could be read."""
+
+    @property
+    def came_to_nothing(self) -> bool:
+        """Whether its answer broke off, or could not be decoded, before there was anything to show."""
+        return self.error not in (None, EMPTY_ERROR_PAGE, "net::ERR_ABORTED") and not self.has_content
 
 
 @dataclass(frozen=True)
@@ -62,6 +71,7 @@ class PageActivity:
         for event, handler in (
             ("Network.requestWillBeSent", self._on_request),
             ("Network.responseReceived", self._on_response),
+            ("Network.dataReceived", self._on_data),
             ("Network.loadingFinished", self._on_finished),
             ("Network.loadingFailed", self._on_failed),
             ("Page.lifecycleEvent", self._on_lifecycle),
@@ -130,6 +140,11 @@ class PageActivity:
         if event.get("type") in _UNAWAITED_TYPES:
             self._in_flight.pop(event["requestId"], None)
         self._changed.set()
+
+    def _on_data(self, event: dict[str, Any]) -> None:
+        document = self._documents.get(event["requestId"])
+        if document is not None and event["dataLength"]:
+            document.has_content = True
 
     def _on_finished(self, event: dict[str, Any]) -> None:
         self._in_flight.pop(event["requestId"], None)

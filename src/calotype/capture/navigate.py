@@ -7,15 +7,13 @@ status and headers prove nothing: a site can forge them.
 from __future__ import annotations
 
 from calotype.browser.page import Page, Verdict
-from calotype.capture.activity import PageActivity
+from calotype.capture.activity import EMPTY_ERROR_PAGE, PageActivity
 from calotype.capture.deadline import Deadline
 from calotype.errors import CalotypeError, InvalidUrl, TargetStatus, TargetUnreachable
 from calotype.guard.policy import error_of
 from calotype.request import CaptureRequest
 
 _EVENTS = {"domcontentloaded": "DOMContentLoaded", "load": "load", "networkidle": "networkIdle", "settled": "load"}
-# The site answered with an error status and no body: Chromium shows a page of its own, and calls it a failure.
-_EMPTY_ERROR_PAGE = "net::ERR_HTTP_RESPONSE_CODE_FAILURE"
 _PROXY_FAILURE_STATUS = 502  # what our proxy answers for plain http when there is no connection
 
 
@@ -32,14 +30,14 @@ async def navigate(page: Page, url: str, request: CaptureRequest, activity: Page
         answer = await page.session.call("Page.navigate", url=url)
     if answer.get("isDownload"):
         raise TargetUnreachable("The URL is a file to download, not a page.")
-    if (error := answer.get("errorText")) and error != _EMPTY_ERROR_PAGE:
+    if (error := answer.get("errorText")) and error != EMPTY_ERROR_PAGE:
         async with deadline.waiting_for("the browser"):
             # A renderer that dies aborts the navigation, and only then is reported: behind the answer to this call.
             await page.session.call("Target.getTargetInfo")
         raise _failure(page, activity, error)
     event = _EVENTS[request.render.wait_until]
     async with deadline.waiting_for(f"the page's {event} event"):
-        await activity.until(lambda: activity.has_fired(event))
+        await activity.until(lambda: activity.has_fired(event) or _came_to_nothing(activity))
     check_document(page, request, activity)
 
 
@@ -50,7 +48,9 @@ async def hold_still(page: Page) -> None:
     not get. Each alone left some page moving.
     """
     page.session.off_all("Fetch.requestPaused")
-    await page.session.call("Emulation.setScriptExecutionDisabled", value=True)
+    # Chromium takes these two in the middle of a busy loop. The second is answered only when there was a script to end.
+    page.session.post("Emulation.setScriptExecutionDisabled", value=True)
+    page.session.post("Runtime.terminateExecution")
     await page.session.call("Fetch.enable", patterns=[{"urlPattern": "*", "resourceType": "Document"}])
     await page.call_when_active("Page.stopLoading")
 
@@ -61,10 +61,12 @@ def check_document(page: Page, request: CaptureRequest, activity: PageActivity) 
     Raises as `navigate`.
     """
     document = activity.document
-    if activity.unreachable_url is not None and not (document and document.error in (None, _EMPTY_ERROR_PAGE)):
+    if activity.unreachable_url is not None and not (document and document.error in (None, EMPTY_ERROR_PAGE)):
         raise _failure(page, activity, document.error if document else None)
     if document is None:
         return
+    if document.came_to_nothing:
+        raise _failure(page, activity, document.error)
     if document.status == _PROXY_FAILURE_STATUS and (verdict := page.channel.verdict_for(document.url)):
         raise _error_of(verdict, None)
     if document.status is not None and _matches_status(document.status, request.fail_on_status):
@@ -72,6 +74,10 @@ def check_document(page: Page, request: CaptureRequest, activity: PageActivity) 
             f"The page answered with status {document.status}.",
             details=[{"field": "fail_on_status", "message": "The page's status is listed.", "status": document.status}],
         )
+
+
+def _came_to_nothing(activity: PageActivity) -> bool:
+    return activity.document is not None and activity.document.came_to_nothing
 
 
 def _failure(page: Page, activity: PageActivity, error: str | None) -> CalotypeError:

@@ -36,7 +36,9 @@ from calotype.settings import BrowserSettings, TargetRules
 _log = structlog.get_logger(__name__)
 
 _SHOT_GRACE_S = 10.0  # past the deadline: what a partial picture, or a large one begun in time, may still take
-_PULSE_S = 2.0  # a page in an endless loop can't be drawn; better said now than after the grace
+_PULSE_S = 2.0  # what can't be drawn, even with its scripts stopped, is better said now than after the grace
+_LATE_PULSE_S = 1.0  # a picture that is late but coming, of a large page, leaves the page's own thread free
+_FIRST = asyncio.FIRST_COMPLETED
 
 
 class Precheck(Protocol):
@@ -161,11 +163,9 @@ class _Capture:
         grace = Deadline(self._deadline.remaining_s + _SHOT_GRACE_S)
         try:
             async with grace.waiting_for("the picture"):
-                shot = await self._shoot()
-                facts = await self._facts(partial_reason)
+                return await self._draw(partial_reason)
         except DeadlineReached as reached:
             raise CaptureTimeout("The page is too busy to be drawn; it never gave the picture.") from reached
-        return shot, facts
 
     async def _load(self) -> None:
         request, render = self._request, self._request.render
@@ -202,10 +202,61 @@ class _Capture:
         try:
             async with Deadline(_PULSE_S).waiting_for("a sign of life"):
                 await hold_still(self._page)
+                is_drawable = await self._world.run("drawable")
+        except DeadlineReached:
+            raise CaptureTimeout(f"{reason} It leaves no time to draw it.") from reached
+        if not is_drawable:
+            raise CaptureTimeout(f"{reason} There was nothing to show yet.") from reached
+        return reason
+
+    async def _draw(self, partial_reason: str | None) -> tuple[Shot, _Facts]:
+        """Take the picture, again when the page went elsewhere meanwhile; Chromium then never answers the first try."""
+        while True:
+            drawing = asyncio.ensure_future(self._picture(partial_reason))
+            leaving = asyncio.ensure_future(self._leave(self._activity.committed_id))
+            try:
+                await asyncio.wait({drawing, leaving}, timeout=self._overdue_s(partial_reason), return_when=_FIRST)
+                if not drawing.done() and not leaving.done() and await self._has_pulse():
+                    await asyncio.wait({drawing, leaving}, return_when=_FIRST)
+                if drawing.done():
+                    return drawing.result()
+                if leaving.done():
+                    leaving.result()
+                    partial_reason = await self._arrive(partial_reason)
+                else:
+                    partial_reason = await self._partial(DeadlineReached("the picture"))
+            finally:
+                for task in (drawing, leaving):
+                    task.cancel()
+                await asyncio.gather(drawing, leaving, return_exceptions=True)
+
+    async def _leave(self, shown_id: str) -> None:
+        await self._activity.until(lambda: self._activity.committed_id != shown_id)
+
+    def _overdue_s(self, partial_reason: str | None) -> float | None:
+        return self._deadline.remaining_s if partial_reason is None else None
+
+    async def _arrive(self, partial_reason: str | None) -> str | None:
+        """Wait until the page that replaced the first one is loaded, too."""
+        try:
+            async with self._deadline.waiting_for("the page that it went on to"):
+                await self._activity.until(lambda: self._activity.has_fired("load"))
+            await self._settle(None)
+        except DeadlineReached as reached:
+            partial_reason = await self._partial(reached)
+        check_document(self._page, self._request, self._activity)
+        return partial_reason
+
+    async def _has_pulse(self) -> bool:
+        try:
+            async with Deadline(_LATE_PULSE_S).waiting_for("a sign of life"):
                 await self._world.evaluate("0")
         except DeadlineReached:
-            raise CaptureTimeout(f"{reason} Its scripts leave no time to draw it.") from reached
-        return reason
+            return False
+        return True
+
+    async def _picture(self, partial_reason: str | None) -> tuple[Shot, _Facts]:
+        return await self._shoot(), await self._facts(partial_reason)
 
     async def _shoot(self) -> Shot:
         request = self._request
