@@ -147,6 +147,7 @@ class _Capture:
         self._activity = PageActivity(page)
         self._world = World(page, self._activity)
         self._warnings: list[dict[str, Any]] = []
+        self._cut_warnings: list[dict[str, Any]] = []
 
     async def run(self, rules: TargetRules) -> tuple[Shot, _Facts]:
         partial_reason = None
@@ -263,7 +264,7 @@ class _Capture:
         if request.format == "pdf":
             return await print_pdf(self._page)
         area = await captured_area(self._page, self._world, request)
-        self._warnings += await cut_warnings(self._page, request)
+        self._cut_warnings = await cut_warnings(self._page, request)
         shot = await shoot(self._page, request, area, max_pixels=self._settings.max_pixels)
         self._watch.lap("capture_ms")
         return shot
@@ -277,7 +278,7 @@ class _Capture:
             final_url=None if is_html and self._request.base_url is None else page_facts["url"],
             status_code=document.status if document and not is_html else None,
             partial_reason=partial_reason,
-            warnings=[*self._warnings, *_dropped(self._page.channel)],
+            warnings=[*self._warnings, *self._cut_warnings, *_dropped(self._page.channel)],
         )
 
 
