@@ -170,7 +170,9 @@ async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[EgressProxy
         pool = BrowserPool(settings.browser, make_browser=make_browser, open_page=open_page)
         stack.push_async_callback(pool.stop)
         await pool.start()
-        yield proxy, pool, jail, Capturer(pool=pool, policy=policy, settings=settings.browser)
+        capturer = Capturer(pool=pool, policy=policy, settings=settings.browser)
+        stack.callback(capturer.close)
+        yield proxy, pool, jail, capturer
 
 
 async def _sandbox(settings: BrowserSettings) -> bool:

@@ -19,7 +19,8 @@ from calotype.browser.pool import BrowserPool
 from calotype.capture.activity import PageActivity
 from calotype.capture.area import Area, bring_into_view, captured_area, cut_warnings, full_page
 from calotype.capture.deadline import Deadline, DeadlineReached
-from calotype.capture.encode import CONTENT_TYPES, encode
+from calotype.capture.encode import CONTENT_TYPES
+from calotype.capture.encoders import Encoders
 from calotype.capture.inject import inject
 from calotype.capture.navigate import check_document, hold_still, navigate
 from calotype.capture.prepare import prepare, target_url
@@ -71,12 +72,17 @@ class _Stopwatch:
 
 
 class Capturer:
-    """Makes pictures with the pool's pages."""
+    """Makes pictures with the pool's pages; `close()` it before them."""
 
     def __init__(self, *, pool: BrowserPool, policy: Precheck, settings: BrowserSettings) -> None:
         self._pool = pool
         self._policy = policy
         self._settings = settings
+        self._encoders = Encoders(max_pixels=settings.max_pixels)
+
+    def close(self) -> None:
+        """End its threads."""
+        self._encoders.close()
 
     async def capture(
         self,
@@ -115,7 +121,7 @@ class Capturer:
             except CdpError as error:
                 raise InternalError from error
         watch.lap("capture_ms")
-        picture = await asyncio.to_thread(encode, shot, request) if _needs_encoding(shot, request) else shot
+        picture = await self._encoders.encode(shot, request) if _needs_encoding(shot, request) else shot
         watch.lap("encode_ms")
         meta = CaptureMeta(
             request_id=request_id,
