@@ -53,6 +53,9 @@ class BrowserSettings(_Section):
     recycle_memory_bytes: int = Field(
         default=2 * 2**30, ge=2**28, description="Memory (PSS) of one Chromium process tree after which it is replaced."
     )
+    page_memory_bytes: int = Field(
+        default=2**30, ge=2**27, description="Memory one page's process may hold before it is killed: `page_crashed`."
+    )
     start_timeout_s: float = Field(default=30.0, gt=0, description="Seconds a Chromium process may take to start.")
     sandbox: Literal["auto", "on", "off"] = Field(
         default="auto",
