@@ -31,7 +31,7 @@ from bench.report import EGRESS_HEADING, table, with_egress
 from bench.run import machine_facts
 from bench.side import Picture, run_block, verify
 from calotype.browser.page import Channel, Page
-from calotype.browser.process import ChromiumProcess
+from calotype.browser.process import ChromiumProcess, Launcher
 from calotype.guard.policy import EgressPolicy
 from calotype.guard.proxy import EgressProxy
 from calotype.settings import GuardSettings, TargetRules
@@ -165,7 +165,7 @@ async def measure_loads(origin: Origin, proxy: EgressProxy, rounds: int) -> dict
     if origin.https:
         cases["images, HTTP/2"] = (_load_images, f"{origin.https}/images.html")
         cases["20 MB, https"] = (_load_large, f"{origin.https}/large.html")
-    launcher = ("/bin/sh", "-c", f'exec "$@" {" ".join(_LET_OUT)}', "sh")
+    launcher = Launcher(("/bin/sh", "-c", f'exec "$@" {" ".join(_LET_OUT)}', "sh"))
     browser = ChromiumProcess(Path(find_executable()), sandbox=has_sandbox(), launcher=launcher)
     await browser.start()
     try:

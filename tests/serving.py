@@ -130,6 +130,7 @@ class FakePool:
 class FakeJail:
     level: str = "full"
     means: tuple[str, ...] = ("landlock", "seccomp")
+    is_broken: bool = False
 
 
 @dataclass

@@ -78,6 +78,8 @@ async def _missing(services: Services) -> list[Detail]:
     missing: list[Detail] = []
     if not services.pool.is_ready:
         missing.append({"field": "browser", "message": "No browser is running."})
+    if services.jail.is_broken:
+        missing.append({"field": "guard", "message": "The browser's network is gone. Restart the server."})
     try:
         async with asyncio.timeout(_DATABASE_TIMEOUT_S):
             await services.database.ping()

@@ -69,6 +69,9 @@ class JailState(Protocol):
     @property
     def means(self) -> tuple[str, ...]: ...
 
+    @property
+    def is_broken(self) -> bool: ...
+
 
 class DatabaseState(Protocol):
     """The database as `/readyz` sees it; `database.Database` is the real one."""

@@ -39,9 +39,10 @@ async def test_not_ready_names_what_is_missing_and_nothing_internal(
 ) -> None:
     services.pool.is_ready = False
     services.database.failure = OSError("no route to 10.0.0.7")
+    services.jail.is_broken = True
     answer = await stranger.get("/readyz")
     assert answer.status_code == 503
-    assert [detail["field"] for detail in answer.json()["error"]["details"]] == ["browser", "database"]
+    assert [detail["field"] for detail in answer.json()["error"]["details"]] == ["browser", "guard", "database"]
     assert "10.0.0.7" not in answer.text
     assert "Retry-After" in answer.headers
 

@@ -82,6 +82,11 @@ class Jail:
         """Return a new TCP socket that, once it listens, can be reached from inside. Raises OSError."""
         return self.namespace.make_socket() if self.namespace else socket.socket()
 
+    @property
+    def is_broken(self) -> bool:
+        """Whether the process that holds the namespace has ended: no capture reaches the network any more."""
+        return self.namespace is not None and self.namespace.is_closed
+
     async def close(self) -> None:
         if self.namespace:
             await self.namespace.close()
