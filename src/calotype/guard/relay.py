@@ -6,22 +6,10 @@ What is read is written before more is read, and a slow taker stops the reading:
 from __future__ import annotations
 
 import asyncio
-from typing import Protocol
 
 from calotype.guard.chunked import ChunkedBody
 from calotype.guard.http1 import Framing
-from calotype.guard.wire import Wire, WireLost
-
-
-class Body(Protocol):
-    """Knows where a body ends."""
-
-    @property
-    def ended(self) -> bool: ...
-
-    def feed(self, data: bytes) -> int:
-        """Take in the next bytes; return how many of them belong to the body."""
-        ...
+from calotype.guard.wire import Body, Wire, WireLost
 
 
 async def relay_body(source: Wire, sink: Wire, framing: Framing, *, head: bytes = b"") -> None:
@@ -32,24 +20,12 @@ async def relay_body(source: Wire, sink: Wire, framing: Framing, *, head: bytes 
         BadMessage: it is not as its framing says.
     """
     body = _body(framing)
-    while not body.ended:
-        if head and not source.has_pending:
-            sink.write(head)  # the body may take its time
-            head = b""
-        data = await source.read()
-        if not data:
-            if framing.kind == "until_close":
-                break
-            raise WireLost
-        taken = body.feed(data)
-        if taken < len(data):
-            source.unread(data[taken:])
-            data = data[:taken]
-        sink.write(head + data)  # one system call for a small answer
-        head = b""
-        await sink.drain()
-    if head:
+    if body.ended:
         sink.write(head)
+        return
+    await source.flow_to(sink, body, head=head)
+    if not body.ended and framing.kind != "until_close":
+        raise WireLost
 
 
 async def relay_tunnel(one: Wire, other: Wire) -> None:
@@ -92,9 +68,7 @@ def _body(framing: Framing) -> Body:
 
 async def _relay_half(source: Wire, sink: Wire) -> None:
     try:
-        while data := await source.read():
-            sink.write(data)
-            await sink.drain()
+        await source.flow_to(sink, _OpenBody())
         sink.write_eof()
     except WireLost:
         source.abort()

@@ -1,4 +1,4 @@
-"""One TCP connection as a coroutine sees it: read what has come, write, wait while the peer is slow.
+"""One TCP connection as a coroutine sees it: read a head, let the rest flow to another connection, write, wait.
 
 Thinner than asyncio's streams, because every byte of every page passes here: what arrived is handed over as it arrived,
 not copied through a buffer. Both directions hold about `HIGH_WATER_BYTES` at most. One reader and one writer at a time.
@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Callable
-from typing import cast
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 HIGH_WATER_BYTES = 256 * 1024
 HEAD_MAX_BYTES = HIGH_WATER_BYTES
@@ -24,6 +25,17 @@ class WireLost(Exception):
 
 class HeadTooLarge(Exception):
     """The head is over `HEAD_MAX_BYTES`."""
+
+
+class Body(Protocol):
+    """Knows where a body ends."""
+
+    @property
+    def ended(self) -> bool: ...
+
+    def feed(self, data: bytes) -> int:
+        """Take in the next bytes; return how many of them belong to the body. What it raises ends the flow."""
+        ...
 
 
 class Wire(asyncio.Protocol):
@@ -50,6 +62,8 @@ class Wire(asyncio.Protocol):
         self._reader: asyncio.Future[None] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._is_full = False
+        self._flow: _Flow | None = None  # what is read goes there, not to `_pending`
+        self._source: Wire | None = None  # whose flow ends here
         self._lost = asyncio.get_running_loop().create_future()
         self.on_ended: Callable[[], None] | None = None
         """Called when the peer has closed or reset its side, at once."""
@@ -62,11 +76,6 @@ class Wire(asyncio.Protocol):
         return not (self._pending or self._has_ended or self._is_lost)
 
     @property
-    def has_pending(self) -> bool:
-        """Whether `read()` would return at once, with data."""
-        return bool(self._pending)
-
-    @property
     def has_ended(self) -> bool:
         """Whether the peer has closed or reset its side."""
         return self._has_ended or self._is_lost
@@ -76,20 +85,6 @@ class Wire(asyncio.Protocol):
         """The peer's IP address; "" if unknown."""
         peer: tuple[str, int] | None = self._transport.get_extra_info("peername") if self._transport else None
         return peer[0] if peer else ""
-
-    async def read(self) -> bytes:
-        """Return what has come, at least a byte; b"" at the end.
-
-        Raises:
-            WireLost: the connection broke off.
-        """
-        while not self._pending:
-            if self._has_ended:
-                return b""
-            if self._is_lost:
-                raise WireLost
-            await self._more()
-        return self._take()
 
     async def read_head(self) -> bytes:
         """Return the next head with the empty line that ends it; b"" at the end of the stream, if between messages.
@@ -114,18 +109,36 @@ class Wire(asyncio.Protocol):
                 raise WireLost
             await self._more()
 
-    def unread(self, data: bytes) -> None:
-        """Put back what was read too far."""
-        self._pending = data + self._pending
+    async def flow_to(self, sink: Wire, body: Body, *, head: bytes = b"") -> None:
+        """Write `head`, then what comes, to `sink` until the body or the stream has ended. What follows a body stays.
+
+        Each piece is passed on when it arrives, without waking a task; while `sink` is full, reading stops.
+
+        Raises:
+            WireLost: either connection broke off.
+        """
+        flow = self._flow = _Flow(sink, body, asyncio.get_running_loop().create_future())
+        sink._source = self
+        try:
+            data, self._pending = self._pending, b""
+            if data:
+                self._pass_on(flow, data, head)  # one system call for a small answer
+            else:
+                sink.write(head)  # the body may take its time
+            if self._flow is flow and (self._is_lost or sink._is_lost):
+                raise WireLost
+            if self._flow is flow and not self._has_ended:
+                self._resume()  # what had come was perhaps as much as may wait
+                await flow.done
+        finally:
+            self._end_flow()
+        if flow.done.done():
+            flow.done.result()
+        await sink.drain()
 
     def write(self, data: bytes) -> None:
-        if self._transport is not None and not self._is_lost:
+        if data and self._transport is not None and not self._is_lost:
             self._transport.write(data)
-
-    @property
-    def is_full(self) -> bool:
-        """Whether `drain()` would wait."""
-        return self._is_full
 
     async def drain(self) -> None:
         """Wait until the peer has taken most of what was written.
@@ -175,20 +188,26 @@ class Wire(asyncio.Protocol):
         if self._on_bytes is not None and not self._on_bytes(len(data)):
             self.abort()
             return
+        if self._flow is not None:
+            self._pass_on(self._flow, data)
+            return
         self._pending = self._pending + data if self._pending else data
-        if len(self._pending) >= HIGH_WATER_BYTES and not self._reading_paused and self._transport is not None:
-            self._reading_paused = True
-            self._transport.pause_reading()
+        if len(self._pending) >= HIGH_WATER_BYTES:
+            self._pause()
         _wake(self._reader)
 
     def eof_received(self) -> bool:
         self._has_ended = True
         self._wake_all()
+        self._end_flow()
         return True  # a half-closed connection still carries the other direction
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._is_lost = True
         self._wake_all()
+        self._end_flow(WireLost())
+        if self._source is not None:
+            self._source._end_flow(WireLost())
         if not self._lost.done():
             self._lost.set_result(None)
         if self.on_lost is not None:
@@ -199,6 +218,8 @@ class Wire(asyncio.Protocol):
 
     def resume_writing(self) -> None:
         self._is_full = False
+        if self._source is not None:
+            self._source._resume()
         _wake(self._writer)
 
     # --------------------------------------------------------------------------------------------------------------
@@ -216,16 +237,47 @@ class Wire(asyncio.Protocol):
         finally:
             self._reader = None
 
-    def _take(self) -> bytes:
-        data, self._pending = self._pending, b""
+    def _pass_on(self, flow: _Flow, data: bytes, head: bytes = b"") -> None:
+        try:
+            taken = flow.body.feed(data)
+        except Exception as error:
+            self._end_flow(error)
+            return
+        if taken < len(data):
+            self._pending, data = data[taken:], data[:taken]
+        flow.sink.write(head + data if head else data)
+        if flow.body.ended:
+            self._end_flow()
+        elif flow.sink._is_full:
+            self._pause()
+
+    def _end_flow(self, error: Exception | None = None) -> None:
+        flow, self._flow = self._flow, None
+        if flow is None:
+            return
+        flow.sink._source = None
+        if not flow.done.done():
+            flow.done.set_exception(error) if error is not None else flow.done.set_result(None)
         self._resume()
-        return data
+
+    def _pause(self) -> None:
+        if not self._reading_paused and self._transport is not None and not self._is_lost:
+            self._reading_paused = True
+            self._transport.pause_reading()
 
     def _resume(self) -> None:
-        is_due = self._reading_paused and len(self._pending) < HIGH_WATER_BYTES
+        is_held = self._flow is not None and self._flow.sink._is_full
+        is_due = self._reading_paused and not is_held and len(self._pending) < HIGH_WATER_BYTES
         if is_due and self._transport is not None and not self._is_lost:
             self._reading_paused = False
             self._transport.resume_reading()
+
+
+@dataclass(slots=True)
+class _Flow:
+    sink: Wire
+    body: Body
+    done: asyncio.Future[None]
 
 
 def _wake(waiter: asyncio.Future[None] | None) -> None:
