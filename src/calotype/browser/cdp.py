@@ -79,7 +79,10 @@ class Session:
             future.set_exception(self._lost)
             return future
         call_id = self._connection.write(method, params, self._session_id, self)
-        self._pending[call_id] = (method, future)
+        if call_id is None:
+            future.set_exception(ConnectionLost("the browser is gone"))
+        else:
+            self._pending[call_id] = (method, future)
         return future
 
     async def call(self, method: str, **params: Any) -> Params:
@@ -158,14 +161,16 @@ class Connection:
     def forget(self, session_id: str | None) -> None:
         self._sessions.pop(session_id, None)
 
-    def write(self, method: str, params: Params, session_id: str | None, session: Session) -> int:
+    def write(self, method: str, params: Params, session_id: str | None, session: Session) -> int | None:
+        """Send a call; return its id, None if the pipe is closed."""
+        if self._writer is None or self._writer.is_closing():
+            return None
         self._last_id += 1
         message: Params = {"id": self._last_id, "method": method, "params": params}
         if session_id:
             message["sessionId"] = session_id
-        if self._writer is not None and not self._writer.is_closing():
-            self._callers[self._last_id] = session
-            self._writer.write(to_json(message) + b"\0")
+        self._callers[self._last_id] = session
+        self._writer.write(to_json(message) + b"\0")
         return self._last_id
 
     def feed(self, data: bytes) -> None:
@@ -235,7 +240,7 @@ def _repaired(value: Any) -> Any:
         case list():
             return [_repaired(each) for each in cast("list[Any]", value)]
         case dict():
-            return {name: _repaired(each) for name, each in cast("dict[str, Any]", value).items()}
+            return {_repaired(name): _repaired(each) for name, each in cast("dict[str, Any]", value).items()}
         case _:
             return value
 

@@ -12,6 +12,7 @@ import os
 import shutil
 import sys
 import tempfile
+import time
 from collections import deque
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,7 @@ _log = structlog.get_logger(__name__)
 _PROFILE_PREFIX = "calotype-profile-"
 _KEEPER = Path(__file__).with_name("keeper.py")
 _STOP_TIMEOUT_S = 10.0
+_SWEEP_AGE_S = 60.0
 # What Chromium needs of our environment; settings and secrets in it are none of its business.
 _PASSED_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "FONTCONFIG_FILE", "FONTCONFIG_PATH")
 
@@ -125,22 +127,28 @@ class ChromiumProcess:
 
     async def _launch(self) -> None:
         self._profile = Path(tempfile.mkdtemp(prefix=_PROFILE_PREFIX))
-        lock = _lock_profile(self._profile)
-        commands_in, commands_out = os.pipe()
-        answers_in, answers_out = os.pipe()
-        lifeline_in, self._lifeline = os.pipe()
-        passed = (lifeline_in, lock, commands_in, answers_out)
         flags = chromium_flags(profile=str(self._profile), sandbox=self._sandbox)
-        try:
+        with contextlib.ExitStack() as ours, contextlib.ExitStack() as passed_on:
+            passed: list[int] = []
+
+            def pass_on(descriptor: int) -> int:
+                passed_on.callback(os.close, descriptor)
+                passed.append(descriptor)
+                return descriptor
+
+            lifeline_in, self._lifeline = os.pipe()
+            pass_on(lifeline_in)
+            pass_on(_lock_profile(self._profile))
+            commands_in, commands_out = os.pipe()
+            pass_on(commands_in)
+            ours.callback(os.close, commands_out)
+            answers_in, answers_out = os.pipe()
+            pass_on(answers_out)
+            ours.callback(os.close, answers_in)
             self._keeper = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-I", "-S", str(_KEEPER)),
-                *(
-                    *(str(fd) for fd in passed),
-                    str(self._profile),
-                    *self._launcher.command,
-                    str(self._executable),
-                    *flags,
-                ),
+                *(str(descriptor) for descriptor in passed),
+                *(str(self._profile), *self._launcher.command, str(self._executable), *flags),
                 pass_fds=(*passed, *self._launcher.descriptors),
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
@@ -148,13 +156,7 @@ class ChromiumProcess:
                 env=self._environment(self._profile),
                 start_new_session=True,
             )
-        except BaseException:
-            os.close(answers_in)
-            os.close(commands_out)
-            raise
-        finally:
-            for fd in passed:
-                os.close(fd)
+            ours.pop_all()  # they are the connection's now
         await self.connection.open(answers_in, commands_out)
         self._printed_reader = asyncio.create_task(self._read_printed(), name="chromium-stderr")
 
@@ -184,7 +186,9 @@ def sweep_profiles(directory: Path | None = None) -> int:
     swept = 0
     for profile in (directory or Path(tempfile.gettempdir())).glob(f"{_PROFILE_PREFIX}*"):
         with contextlib.suppress(OSError):
-            if profile.stat().st_uid != os.getuid():
+            status = profile.stat()
+            # A new one may be on its way to its lock.
+            if status.st_uid != os.getuid() or time.time() - status.st_mtime < _SWEEP_AGE_S:
                 continue
             lock = _lock_profile(profile)
             shutil.rmtree(profile, ignore_errors=True)
