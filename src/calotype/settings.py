@@ -56,6 +56,9 @@ class BrowserSettings(_Section):
     page_memory_bytes: int = Field(
         default=2**30, ge=2**27, description="Memory one page's process may hold before it is killed: `page_crashed`."
     )
+    page_cpu_s: float = Field(
+        default=2.0, ge=0, description="Processor time of one page after which others go first (lowest nice level)."
+    )
     start_timeout_s: float = Field(default=30.0, gt=0, description="Seconds a Chromium process may take to start.")
     sandbox: Literal["auto", "on", "off"] = Field(
         default="auto",

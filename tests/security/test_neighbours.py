@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import threading
 from collections.abc import Iterator
 
@@ -59,6 +61,24 @@ def test_the_neighbours_of_a_hostile_page_are_right(server: ServerProcess, site:
     else:
         assert outcome(answers[0]) in {"picture", "partial", "capture_timeout", "page_crashed"}
     assert len(processes(server, "browser")) == 1
+
+
+def test_a_page_that_takes_the_processor_comes_last(server: ServerProcess, site: Site) -> None:
+    """Every thread of its renderer has the lowest priority; the browser and the server keep theirs."""
+    thread, _ = under_attack(server, site, "worker_fork")
+
+    def niceness(pid: int) -> set[int]:
+        return {os.getpriority(os.PRIO_PROCESS, int(each)) for each in os.listdir(f"/proc/{pid}/task")}
+
+    def lowered() -> bool:
+        with contextlib.suppress(OSError):  # a renderer that has just gone
+            return any(niceness(pid) == {19} for pid in processes(server, "renderer"))
+        return False
+
+    until(lowered, "the busy renderer is lowered")
+    others = [server.pid, *processes(server, "browser")]
+    assert all(19 not in niceness(pid) for pid in others)
+    thread.join()
 
 
 def test_each_capture_has_renderers_of_its_own(server: ServerProcess, site: Site) -> None:

@@ -18,8 +18,8 @@ from typing import Any, Protocol
 
 import structlog
 
+from calotype.browser.bounds import hold_to_bounds
 from calotype.browser.cdp import CdpError, Connection, ConnectionLost
-from calotype.browser.memory_watch import watch as watch_memory
 from calotype.browser.page import Page
 from calotype.browser.process import BrowserStartFailed
 from calotype.browser.process_tree import tree_memory_bytes
@@ -225,13 +225,13 @@ class BrowserPool:
             seat = replacement
 
     async def _watch(self, seat: _Seat) -> str:
-        """Wait until this browser has to go; return why. Meanwhile none of its pages takes too much memory."""
-        limit = watch_memory(seat.browser.keeper_pid, self._settings.page_memory_bytes, while_=lambda: seat.active > 0)
-        memory_watch = asyncio.create_task(limit, name="memory-watch")
+        """Wait until this browser has to go; return why. Meanwhile its pages are held to their bounds."""
+        held = hold_to_bounds(seat.browser.keeper_pid, self._settings, while_=lambda: seat.active > 0)
+        holding = asyncio.create_task(held, name="page-bounds")
         try:
             return await self._until_due(seat)
         finally:
-            memory_watch.cancel()
+            holding.cancel()
 
     async def _until_due(self, seat: _Seat) -> str:
         missed = 0

@@ -17,6 +17,18 @@ def descendants(root_pid: int) -> list[int]:
     return pids
 
 
+def renderers(root_pid: int) -> list[int]:
+    """Chromium's renderer processes below the process."""
+    return [pid for pid in descendants(root_pid) if _is_renderer(pid)]
+
+
+def _is_renderer(pid: int) -> bool:
+    with contextlib.suppress(OSError):
+        # A process forked by the zygote writes its title with spaces where the others have NULs.
+        return b"--type=renderer" in Path(f"/proc/{pid}/cmdline").read_bytes().replace(b" ", b"\0").split(b"\0")
+    return False
+
+
 def tree_memory_bytes(root_pid: int) -> int:
     """Proportional set size of the tree: pages shared by its processes count once."""
     return sum(_pss_bytes(pid) for pid in descendants(root_pid))
