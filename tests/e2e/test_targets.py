@@ -6,6 +6,8 @@ import socket
 
 import pytest
 
+from tests.site import blocks
+from tests.site.pictures import pixel
 from tests.site.server import Site, running_site
 
 from .server_process import ServerProcess
@@ -118,3 +120,18 @@ def test_a_picture_beyond_the_format_names_the_way_out(server: ServerProcess) ->
     assert error["code"] == "result_too_large"
     assert "16383" in error["message"]
     assert "png" in error["message"]
+
+
+def test_a_page_of_two_hundred_resources_is_whole(server: ServerProcess, site: Site) -> None:
+    images = "".join(
+        f'<img src="/colour/{"00ff00" if number % 2 else "ff0000"}?w=40&h=30&n={number}" width=40 height=30>'
+        for number in range(200)
+    )
+    style = "<style>body { margin: 0; font-size: 0; width: 800px }</style>"
+    asked = len(site.requests)
+    image, meta = server.picture(html=f"{style}{images}", base_url=f"{site.url}/", format="png")
+    for number in range(200):  # 20 in a row
+        place = (number % 20 * 40 + 20, number // 20 * 30 + 15)
+        assert pixel(image, *place) == (blocks.GREEN if number % 2 else blocks.RED), number
+    assert meta["warnings"] == []
+    assert sum(request.path.startswith("/colour/") for request in site.requests[asked:]) == 200
