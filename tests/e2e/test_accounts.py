@@ -123,6 +123,7 @@ def postgres() -> Iterator[PostgresCluster]:
         yield cluster
 
 
+@pytest.mark.timeout(400)  # some hundred captures and four starts, on whatever machine
 @pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
 def test_credits_settled_are_pictures_delivered_whatever_is_killed(
     kind: str, site: Site, tmp_path: Path, request: pytest.FixtureRequest
