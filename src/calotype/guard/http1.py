@@ -18,6 +18,9 @@ _UNFIT = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # in a field's value (RFC 911
 _FOLD = re.compile(rb"\r?\n[ \t]++")  # obsolete line folding, RFC 9112 section 5.2
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 
+_MAX_LINES = 2_000
+"""Of one head: reading short lines by the ten thousand would hold up the other captures."""
+
 _HOP_BY_HOP = frozenset(
     {b"connection", b"keep-alive", b"proxy-connection", b"proxy-authenticate", b"proxy-authorization", b"te"}
     | {b"trailer", b"transfer-encoding", b"upgrade"}
@@ -127,6 +130,7 @@ def parse_request(head: bytes) -> RequestHead:
     """
     if not head.endswith(b"\r\n\r\n"):
         raise BadMessage("line ends")
+    _check_lines(head)
     first, *rest = head[:-4].split(b"\r\n")
     line = _REQUEST_LINE.fullmatch(first)
     if line is None:
@@ -144,8 +148,10 @@ def parse_response(head: bytes, *, method: bytes) -> ResponseHead:
     """Parse as browsers do; `method` is the request's.
 
     Raises:
-        BadMessage: not HTTP/1, contradicting lengths, an unknown transfer coding, or a switch of protocols.
+        BadMessage: not HTTP/1, too many lines, contradicting lengths, an unknown transfer coding, or a switch of
+            protocols.
     """
+    _check_lines(head)
     first, *rest = (line.removesuffix(b"\r") for line in _FOLD.sub(b" ", head).split(b"\n"))
     line = _STATUS_LINE.fullmatch(first)
     if line is None or line[1] != b"1":
@@ -163,6 +169,11 @@ def parse_response(head: bytes, *, method: bytes) -> ResponseHead:
     keep_alive = body.kind != "until_close" and not doubtful and _keeps_alive(fields, minor)
     reason = b"" if _UNFIT.search(line[4]) else line[4].strip(b" \t")
     return ResponseHead(status, reason, fields, body, keep_alive)
+
+
+def _check_lines(head: bytes) -> None:
+    if head.count(b"\n") > _MAX_LINES:
+        raise BadMessage("too many lines")
 
 
 def _request_framing(fields: Fields, minor: int) -> Framing:
