@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 
-from calotype.guard.http1 import BadMessage, Fields
+from calotype.guard.http1 import BadMessage, is_field_line
 
 _SIZE_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*|;[^\r\n\x00]*)")
 _LINE_MAX_BYTES = 4_096
@@ -25,7 +25,6 @@ class ChunkedBody:
         self._skip = 0  # bytes of the chunk (and its CRLF) still to come
         self._line = b""  # a line that has not come whole
         self._in_trailers = False
-        self._trailers = Fields()
         self._trailers_bytes = 0
         self._after_data = False
         self._lines = 0
@@ -69,7 +68,7 @@ class ChunkedBody:
             self._trailers_bytes += len(line)
             if self._trailers_bytes > _TRAILERS_MAX_BYTES:
                 raise BadMessage("trailers too long")
-            if line and not self._trailers.add(line):
+            if line and not is_field_line(line):
                 raise BadMessage("trailer")
             self.ended = not line
         elif self._after_data:

@@ -11,9 +11,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/1\.([01])")
-_STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d)[ \t]++([1-9]\d\d)(?!\d)(.*)")
+_FIELD_LINE = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+:[\t\x20-\x7e\x80-\xff]*")
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+\-.^_`|~0-9A-Za-z]+) ([\x21-\x7e]+) HTTP/1\.([01])(?=\r\n)")
+_STATUS_LINE = re.compile(rb"HTTP/(\d)\.(\d)[ \t]++([1-9]\d\d)(?!\d)([^\n]*)\n")
+_REQUEST_FIELD = re.compile(rb"\r\n([!#$%&'*+\-.^_`|~0-9A-Za-z]++):[ \t]*+([\t\x20-\x7e\x80-\xff]*+)(?=\r\n)")
+_RESPONSE_FIELD = re.compile(rb"\n([!#$%&'*+\-.^_`|~0-9A-Za-z]++)[ \t]*+:[ \t]*+([\t\x20-\x7e\x80-\xff]*+)(?=\r?\n)")
 _UNFIT = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")  # in a field's value (RFC 9110 section 5.5)
 _FOLD = re.compile(rb"\r?\n[ \t]++")  # obsolete line folding, RFC 9112 section 5.2
 _LENGTH = re.compile(rb"[0-9]{1,18}")
@@ -35,23 +37,19 @@ _NEVER_NOMINATED = frozenset([b"content-length", b"host", b"content-type", b"con
 class Fields:
     """The field lines of one head, in order, with what decides about framing and connection set aside."""
 
-    def __init__(self) -> None:
+    def __init__(self, found: list[tuple[bytes, bytes]]) -> None:
+        """
+        Args:
+            found: names, and values without white space before them.
+        """
         self._lines: list[tuple[bytes, bytes]] = []  # name in lower case; the whole line
         self._deciding: dict[bytes, bytes] = {}
-
-    def add(self, line: bytes, *, space_before_colon: bool = False) -> bool:
-        """Add a line; return False, and leave it out, if it is no field."""
-        name, colon, value = line.partition(b":")
-        if space_before_colon:
-            name = name.rstrip(b" \t")
-        if not colon or not _TOKEN.fullmatch(name) or _UNFIT.search(value):
-            return False
-        lowered, value = name.lower(), value.strip(b" \t")
-        self._lines.append((lowered, name + b": " + value))
-        if lowered in _DECIDING:
-            earlier = self._deciding.get(lowered)
-            self._deciding[lowered] = value if earlier is None else earlier + b"," + value
-        return True
+        for name, value in found:
+            lowered, value = name.lower(), value.rstrip(b" \t")
+            self._lines.append((lowered, name + b": " + value))
+            if lowered in _DECIDING:
+                earlier = self._deciding.get(lowered)
+                self._deciding[lowered] = value if earlier is None else earlier + b"," + value
 
     def members(self, name: bytes) -> list[bytes]:
         """Return the members, in lower case, of the list that all fields of a deciding name are together.
@@ -61,7 +59,10 @@ class Fields:
         value = self._deciding.get(name)
         if value is None:
             return []
-        return [member for part in value.lower().split(b",") if (member := part.strip(b" \t"))] or [b""]
+        value = value.lower()
+        if b"," not in value:
+            return [value]
+        return [member for part in value.split(b",") if (member := part.strip(b" \t"))] or [b""]
 
     def end_to_end(self, *, without: frozenset[bytes]) -> list[bytes]:
         """Return the lines that are passed on."""
@@ -131,13 +132,13 @@ def parse_request(head: bytes) -> RequestHead:
     if not head.endswith(b"\r\n\r\n"):
         raise BadMessage("line ends")
     _check_lines(head)
-    first, *rest = head[:-4].split(b"\r\n")
-    line = _REQUEST_LINE.fullmatch(first)
+    line = _REQUEST_LINE.match(head)
     if line is None:
         raise BadMessage("request line")
-    fields = Fields()
-    if not all(map(fields.add, rest)):
+    found: list[tuple[bytes, bytes]] = _REQUEST_FIELD.findall(head)
+    if len(found) != head.count(b"\r\n") - 2:  # the request line, the empty line
         raise BadMessage("field line")
+    fields = Fields(found)
     minor = int(line[3])
     return RequestHead(
         line[1], line[2].decode("ascii"), fields, _request_framing(fields, minor), _keeps_alive(fields, minor)
@@ -152,14 +153,13 @@ def parse_response(head: bytes, *, method: bytes) -> ResponseHead:
             protocols.
     """
     _check_lines(head)
-    first, *rest = (line.removesuffix(b"\r") for line in _FOLD.sub(b" ", head).split(b"\n"))
-    line = _STATUS_LINE.fullmatch(first)
+    if b"\n " in head or b"\n\t" in head:
+        head = _FOLD.sub(b" ", head)
+    line = _STATUS_LINE.match(head)
     if line is None or line[1] != b"1":
         raise BadMessage("status line")
     # A space before the colon is taken out, a line that is no field dropped (RFC 9112 section 5.1).
-    fields = Fields()
-    for text in rest:
-        fields.add(text, space_before_colon=True)
+    fields = Fields(_RESPONSE_FIELD.findall(head))
     status, minor = int(line[3]), int(line[2])
     if status == 101:
         raise BadMessage("nobody asked to switch protocols")
@@ -167,8 +167,14 @@ def parse_response(head: bytes, *, method: bytes) -> ResponseHead:
     # Both framings at once: chunked wins, and what follows is not to be trusted (RFC 9112 section 6.3).
     doubtful = body.kind == "chunked" and bool(fields.members(b"content-length"))
     keep_alive = body.kind != "until_close" and not doubtful and _keeps_alive(fields, minor)
-    reason = b"" if _UNFIT.search(line[4]) else line[4].strip(b" \t")
+    reason = line[4].removesuffix(b"\r")
+    reason = b"" if _UNFIT.search(reason) else reason.strip(b" \t")
     return ResponseHead(status, reason, fields, body, keep_alive)
+
+
+def is_field_line(line: bytes) -> bool:
+    """Whether it is a field, strictly read (RFC 9112 section 5)."""
+    return _FIELD_LINE.fullmatch(line) is not None
 
 
 def _check_lines(head: bytes) -> None:
