@@ -309,12 +309,73 @@ async def test_a_slow_reader_stops_the_origin(channel: Channel) -> None:
     assert channel.bytes_received > total
 
 
+async def test_what_follows_a_body_is_the_next_answer(channel: Channel) -> None:
+    """Each in pieces of a few bytes, and in one."""
+    body = bytes(range(256)) * 100
+
+    async def script(exchange: Exchange) -> None:
+        while head := await exchange.head():
+            answer = b"".join(
+                [
+                    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+                    *(b"100\r\n" + body[at : at + 256] + b"\r\n" for at in range(0, len(body), 256)),
+                    b"0\r\n\r\n",
+                ]
+            )
+            step = 997 if b"/pieces" in head else len(answer)
+            for at in range(0, len(answer), step):
+                await exchange.send(answer[at : at + step])
+                await asyncio.sleep(0)
+
+    async with running_origin(script) as origin, browsing(channel.server) as browser:
+        for path in ("pieces", "whole", "pieces", "whole"):
+            await browser.send(f"GET http://site.example:{origin.port}/{path} HTTP/1.1\r\n\r\n".encode())
+            await browser.head()
+            for at in range(0, len(body), 256):
+                assert await browser.reader.readexactly(5 + 256 + 2) == b"100\r\n" + body[at : at + 256] + b"\r\n"
+            assert await browser.reader.readexactly(5) == b"0\r\n\r\n"
+    assert origin.connections == 1
+
+
 # --- tunnels ----------------------------------------------------------------------------------------------------------
 
 
 async def echo(exchange: Exchange) -> None:
     while data := await exchange.reader.read(2**16):
         await exchange.send(data)
+
+
+@pytest.mark.parametrize("is_upward", [False, True])
+async def test_a_slow_taker_stops_the_tunnel(channel: Channel, is_upward: bool) -> None:
+    """While one end reads nothing the other can send what buffers hold; then everything arrives as it was sent."""
+    data = b"".join(number.to_bytes(4, "big") for number in range(6 * 2**20))  # 24 MiB
+    taken: asyncio.Queue[bytes] = asyncio.Queue()
+    may_read, stuck = asyncio.Event(), asyncio.Event()
+
+    async def send(writer: asyncio.StreamWriter) -> None:
+        writer.write(data)
+        try:
+            async with asyncio.timeout(0.5):
+                await writer.drain()
+        except TimeoutError:
+            stuck.set()
+        await writer.drain()
+        writer.write_eof()
+
+    async def take(reader: asyncio.StreamReader) -> None:
+        await may_read.wait()
+        taken.put_nowait(await reader.read())
+
+    async def script(exchange: Exchange) -> None:
+        await (take(exchange.reader) if is_upward else send(exchange.writer))
+
+    async with running_origin(script) as origin, browsing(channel.server) as browser:
+        assert await browser.connect(f"site.example:{origin.port}") == 200
+        ours = asyncio.create_task(send(browser.writer) if is_upward else take(browser.reader))
+        await stuck.wait()
+        may_read.set()
+        assert await taken.get() == data
+        await ours
 
 
 async def test_a_tunnel(channel: Channel) -> None:

@@ -1,6 +1,6 @@
 """Move bytes from one connection to another: a body up to its end, a tunnel until both sides are done.
 
-What is read is written before more is read, and a slow taker stops the reading: memory stays bounded both ways.
+What arrives is written at once, and a slow taker stops the reading: memory stays bounded both ways.
 """
 
 from __future__ import annotations

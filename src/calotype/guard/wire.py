@@ -1,7 +1,8 @@
 """One TCP connection as a coroutine sees it: read a head, let the rest flow to another connection, write, wait.
 
 Thinner than asyncio's streams, because every byte of every page passes here: what arrived is handed over as it arrived,
-not copied through a buffer. Both directions hold about `HIGH_WATER_BYTES` at most. One reader and one writer at a time.
+not copied through a buffer. One reader and one writer at a time. Received and not read are about `HIGH_WATER_BYTES` at
+most, written and not sent about three times that.
 """
 
 from __future__ import annotations
@@ -117,23 +118,13 @@ class Wire(asyncio.Protocol):
         Raises:
             WireLost: either connection broke off.
         """
-        flow = self._flow = _Flow(sink, body, asyncio.get_running_loop().create_future())
-        sink._source = self
-        try:
-            data, self._pending = self._pending, b""
-            if data:
-                self._pass_on(flow, data, head)  # one system call for a small answer
-            else:
-                sink.write(head)  # the body may take its time
-            if self._flow is flow and (self._is_lost or sink._is_lost):
-                raise WireLost
-            if self._flow is flow and not self._has_ended:
-                self._resume()  # what had come was perhaps as much as may wait
-                await flow.done
-        finally:
-            self._end_flow()
-        if flow.done.done():
-            flow.done.result()
+        data, self._pending = self._pending, b""
+        taken = body.feed(data)
+        self._pending = data[taken:]
+        sink.write(head + data[:taken])  # one system call for a small answer
+        if not (body.ended or self._has_ended):
+            await self._flow_rest(sink, body)
+        self._resume()
         await sink.drain()
 
     def write(self, data: bytes) -> None:
@@ -178,7 +169,8 @@ class Wire(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
-        self._transport.set_write_buffer_limits(high=HIGH_WATER_BYTES)
+        # What flows resumes while there is enough left to send: neither side waits for the other's turn.
+        self._transport.set_write_buffer_limits(high=2 * HIGH_WATER_BYTES, low=HIGH_WATER_BYTES)
         if self._on_made is not None:
             self._on_made(self)
 
@@ -237,7 +229,21 @@ class Wire(asyncio.Protocol):
         finally:
             self._reader = None
 
-    def _pass_on(self, flow: _Flow, data: bytes, head: bytes = b"") -> None:
+    async def _flow_rest(self, sink: Wire, body: Body) -> None:
+        if self._is_lost or sink._is_lost:
+            raise WireLost
+        flow = self._flow = _Flow(sink, body, asyncio.get_running_loop().create_future())
+        sink._source = self
+        try:
+            if sink._is_full:
+                self._pause()
+            else:
+                self._resume()
+            await flow.done
+        finally:
+            self._end_flow()
+
+    def _pass_on(self, flow: _Flow, data: bytes) -> None:
         try:
             taken = flow.body.feed(data)
         except Exception as error:
@@ -245,7 +251,7 @@ class Wire(asyncio.Protocol):
             return
         if taken < len(data):
             self._pending, data = data[taken:], data[:taken]
-        flow.sink.write(head + data if head else data)
+        flow.sink.write(data)
         if flow.body.ended:
             self._end_flow()
         elif flow.sink._is_full:
