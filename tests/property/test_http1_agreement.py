@@ -56,7 +56,7 @@ def test_a_request_that_we_accept_is_read_alike(head: str) -> None:
         assert body == ours.body
 
 
-@given(heads, st.sampled_from(["GET", "HEAD"]), st.sampled_from([200, 204, 304, 404]), st.sampled_from("01"))
+@given(heads, st.sampled_from(["GET", "HEAD"]), st.sampled_from([200, 204, 205, 304, 404]), st.sampled_from("01"))
 @example("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n", "GET", 200, "1")
 @example("Transfer-Encoding: chunked\r\n", "GET", 200, "0")
 def test_a_response_that_we_write_has_our_framing(head: str, method: str, status: int, minor: str) -> None:

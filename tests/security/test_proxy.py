@@ -128,10 +128,11 @@ async def test_what_no_browser_sends_is_refused_and_the_connection_closed(
         ),
         (b"HTTP/1.1 204 No Content\r\n\r\n", b"", True),
         (b"HTTP/1.1 304 Not Modified\r\nContent-Length: 99\r\n\r\n", b"", True),
+        (b"HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n", b"", True),
         (b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + ok(), b"hello", True),
         (b"HTTP/1.0 200 OK\r\nContent-Length: 5\r\n\r\nhello", b"hello", False),
     ],
-    ids=["chunked", "204", "304", "interim", "http10"],
+    ids=["chunked", "204", "304", "205", "interim", "http10"],
 )
 async def test_bodies_end_where_they_end(channel: Channel, response: bytes, body: bytes, keeps: bool) -> None:
     async with running_origin(answering(response)) as origin, browsing(channel.server) as browser:
@@ -140,6 +141,16 @@ async def test_bodies_end_where_they_end(channel: Channel, response: bytes, body
             assert (await browser.head()).startswith(b"HTTP/1.1 ")
             assert await browser.reader.readexactly(len(body)) == body
     assert origin.connections == (1 if keeps else 2)
+
+
+async def test_what_follows_a_reset_content_is_no_body(channel: Channel) -> None:
+    """Chromium takes 205 for bodiless whatever it states: what came behind would be its next answer."""
+    script = answering(b"HTTP/1.1 205 Reset Content\r\nContent-Length: 40\r\n\r\n" + ok(b""))
+    async with running_origin(script) as origin, browsing(channel.server) as browser:
+        for _ in range(2):
+            await browser.send(f"GET http://site.example:{origin.port}/ HTTP/1.1\r\n\r\n".encode())
+            assert await browser.head() == b"HTTP/1.1 205 Reset Content\r\n\r\n"
+    assert origin.connections == 2
 
 
 async def test_a_head_request(channel: Channel) -> None:

@@ -30,6 +30,7 @@ _HOP_BY_HOP = frozenset(
 _DECIDING = frozenset({b"connection", b"proxy-connection", b"transfer-encoding", b"content-length"})
 _REQUEST_OWN = frozenset({b"host", b"content-length"})  # written anew
 _RESPONSE_OWN = frozenset({b"content-length"})
+_NEVER_A_BODY = frozenset({204, 205})  # Chromium takes no body of a 205 either (its HttpStreamParser)
 _NEVER_NOMINATED = frozenset([b"content-length", b"host", b"content-type", b"content-encoding"])
 """A peer can't have these taken out by naming them in `Connection`: framing and meaning hang on them."""
 
@@ -115,8 +116,9 @@ class ResponseHead:
     def serialise(self) -> bytes:
         """Return the head for the browser, with the framing that we found and no other."""
         lines = [b"HTTP/1.1 %d %s" % (self.status, self.reason)]
-        # A bodiless answer may still state the length of what it would be (HEAD, 304).
-        without = frozenset[bytes]() if self.body.kind == "none" else _RESPONSE_OWN
+        # A bodiless answer may still state the length of what it would be (HEAD, 304), but not if it never has one.
+        states_length = self.body.kind == "none" and self.status not in _NEVER_A_BODY
+        without = frozenset[bytes]() if states_length else _RESPONSE_OWN
         lines += self.fields.end_to_end(without=without)
         if self.body.kind == "until_close":
             lines.append(b"Connection: close")
@@ -164,8 +166,10 @@ def parse_response(head: bytes, *, method: bytes) -> ResponseHead:
     if status == 101:
         raise BadMessage("nobody asked to switch protocols")
     body = _response_framing(fields, minor, status, method)
-    # Both framings at once: chunked wins, and what follows is not to be trusted (RFC 9112 section 6.3).
-    doubtful = body.kind == "chunked" and bool(fields.members(b"content-length"))
+    # Both framings at once: chunked wins, and what follows is not to be trusted (RFC 9112 section 6.3). Nor is what
+    # follows a 205 that states a body.
+    codings, lengths = fields.members(b"transfer-encoding"), fields.members(b"content-length")
+    doubtful = (body.kind == "chunked" and bool(lengths)) or (status == 205 and bool(codings or lengths != [b"0"]))
     keep_alive = body.kind != "until_close" and not doubtful and _keeps_alive(fields, minor)
     reason = line[4].removesuffix(b"\r")
     reason = b"" if _UNFIT.search(reason) else reason.strip(b" \t")
@@ -196,7 +200,7 @@ def _request_framing(fields: Fields, minor: int) -> Framing:
 
 
 def _response_framing(fields: Fields, minor: int, status: int, method: bytes) -> Framing:
-    if method == b"HEAD" or status in (204, 304) or status < 200:
+    if method == b"HEAD" or status in (204, 205, 304) or status < 200:
         return NO_BODY
     codings = fields.members(b"transfer-encoding")
     if minor > 0 and codings not in ([], [b"identity"]):

@@ -167,6 +167,9 @@ def test_hop_by_hop_fields_of_a_response_end_here() -> None:
         (response("Transfer-Encoding: chunked"), b"HEAD", Framing("none"), True),
         (response("Content-Length: 5", first="HTTP/1.1 304 Not Modified"), b"GET", Framing("none"), True),
         (response(first="HTTP/1.1 204 No Content"), b"GET", Framing("none"), True),
+        (response("Content-Length: 0", first="HTTP/1.1 205 Reset Content"), b"GET", Framing("none"), True),
+        (response("Content-Length: 5", first="HTTP/1.1 205 Reset Content"), b"GET", Framing("none"), False),
+        (response("Transfer-Encoding: chunked", first="HTTP/1.1 205 Reset Content"), b"GET", Framing("none"), False),
         (response(first="HTTP/1.1 103 Early Hints"), b"GET", Framing("none"), True),
     ],
 )
