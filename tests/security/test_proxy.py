@@ -556,6 +556,18 @@ async def test_a_refusal_is_logged_once_with_its_reason(log: CapturingLogger, ch
     }
 
 
+@pytest.mark.parametrize("request_line", ["GET http://{host}/", "CONNECT {host}:443"])
+async def test_a_host_too_long_to_be_one_is_refused_and_kept_nowhere(
+    log: CapturingLogger, channel: Channel, request_line: str
+) -> None:
+    async with browsing(channel.server) as browser:
+        await browser.send(f"{request_line.format(host='a' * 100_000)} HTTP/1.1\r\n\r\n".encode())
+        assert await browser.status() == 502
+        await browser.get("http://127.0.0.1/")  # the connection goes on
+    assert channel.blocked()[0].reason == "malformed_host"
+    assert len(repr(channel.blocked())) + len(repr(log.calls)) < 10_000
+
+
 # --- limits and the end -----------------------------------------------------------------------------------------------
 
 

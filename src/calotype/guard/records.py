@@ -6,6 +6,7 @@ Bounded: a page can ask for any number of things. None of it ever reaches the pa
 from __future__ import annotations
 
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Literal
 
 from calotype.guard.policy import Decision
@@ -15,6 +16,7 @@ VerdictKind = Literal["blocked", "unresolvable", "unreachable", "limit"]
 
 _MAX_VERDICTS = 512
 _MAX_BLOCKED = 100
+_KEY_MAX_CHARS = 256  # of a longer key its digest is kept
 _KINDS: dict[str, VerdictKind] = {"unresolvable": "unresolvable", "too_many_names": "limit", "max_time": "limit"}
 
 
@@ -45,6 +47,7 @@ class Records:
 
     def fail(self, key: str, verdict: Verdict) -> None:
         """Note the latest about a target."""
+        key = _short(key)
         self._verdicts.pop(key, None)
         self._verdicts[key] = verdict
         if len(self._verdicts) > _MAX_VERDICTS:
@@ -52,11 +55,11 @@ class Records:
 
     def clear(self, key: str) -> None:
         """Note that it went well this time."""
-        self._verdicts.pop(key, None)
+        self._verdicts.pop(_short(key), None)
 
     def verdict_for(self, url: str) -> Verdict | None:
         try:
-            return self._verdicts.get(record_key(url))
+            return self._verdicts.get(_short(record_key(url)))
         except ValueError:
             return None
 
@@ -68,6 +71,10 @@ class Records:
     @property
     def blocked(self) -> list[BlockedRequest]:
         return list(self._blocked)
+
+
+def _short(key: str) -> str:
+    return key if len(key) <= _KEY_MAX_CHARS else sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def verdict_of(decision: Decision) -> Verdict:

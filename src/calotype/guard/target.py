@@ -17,6 +17,8 @@ from calotype.guard.http1 import BadMessage, RequestHead
 
 _AUTHORITY = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^:\[\]/?#@\\]+):([0-9]{1,5})")
 _HTTP_URL = re.compile(r"http://([^/?#@\\]+)([/?][^#]*)?", re.IGNORECASE)
+_HOST_MAX_CHARS = 256
+"""Of a longer host only its beginning is kept: still too long to be one (RFC 1035 section 2.3.4), and refused."""
 _USER_INFO = re.compile(r"(?<=^http://)[^/?#\\]*@", re.IGNORECASE)
 
 
@@ -82,10 +84,15 @@ def _resource(request: RequestHead) -> Target:
     return Target(origin.hostname, origin.port, _resource_key(origin, path), origin.host.encode(), path.encode())
 
 
-@lru_cache(maxsize=1024)
 def _http_origin(authority: str) -> _Origin:
+    return _parsed(authority) if len(authority) <= _HOST_MAX_CHARS else _parsed.__wrapped__(authority)
+
+
+@lru_cache(maxsize=1024)
+def _parsed(authority: str) -> _Origin:
     parsed = ada_url.URL(f"http://{authority}/")
-    return _Origin(str(parsed.hostname), int(parsed.port or DEFAULT_PORTS["http:"]), str(parsed.host))
+    port = int(parsed.port or DEFAULT_PORTS["http:"])
+    return _Origin(str(parsed.hostname)[:_HOST_MAX_CHARS], port, str(parsed.host))
 
 
 def _path(text: str | None) -> str:

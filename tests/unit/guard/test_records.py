@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import pytest
 
 from calotype.guard.policy import Decision
@@ -52,6 +54,21 @@ def test_records_are_bounded_and_keep_the_latest() -> None:
     assert records.verdict_for("https://1999.example/") is not None
     assert records.verdict_for("https://0.example/") is None
     assert len(records.blocked) == 100
+
+
+def test_long_urls_take_no_more_memory_than_short_ones() -> None:
+    records = Records()
+    tracemalloc.start()
+    try:
+        for number in range(512):
+            records.fail(record_key(f"http://a.example/{number}?{'x' * 100_000}"), Verdict("blocked", "private"))
+        assert tracemalloc.get_traced_memory()[0] < 2**20
+    finally:
+        tracemalloc.stop()
+    assert records.verdict_for(f"http://a.example/7?{'x' * 100_000}") == Verdict("blocked", "private")
+    assert records.verdict_for(f"http://a.example/7?{'x' * 100_001}") is None
+    records.clear(record_key(f"http://a.example/7?{'x' * 100_000}"))
+    assert records.verdict_for(f"http://a.example/7?{'x' * 100_000}") is None
 
 
 @pytest.mark.parametrize(
