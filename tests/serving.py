@@ -20,9 +20,11 @@ from calotype.http.in_flight import InFlight
 from calotype.http.wire import HEAD_MAX_BYTES, HttpProtocol
 from calotype.request import CaptureRequest, ParsedRequest, Warning_
 from calotype.settings import Plan, ServerSettings, Settings, TargetRules
+from calotype.signing import Query, link_secret, read_link
 
 KEY = "calo_screenshot_0123456789abcdef"
 OTHER_KEY = "calo_screenshot_fedcba9876543210"
+LINK_SECRET = link_secret("of the key behind links")
 MAX_BODY_BYTES = 4096
 
 Script = Callable[[CaptureRequest], Awaitable[None]]
@@ -93,13 +95,22 @@ class FakeDesk:
 
 
 class FakeKeys:
-    """Knows `KEY` only."""
+    """Knows `KEY` only, and links signed with `LINK_SECRET`, whenever they expire."""
 
     async def authenticate(self, text: str | None) -> Principal:
         if text is None:
             raise ApiKeyMissing
         if text != KEY:
             raise ApiKeyInvalid
+        return self._tester()
+
+    async def authenticate_link(self, query: Query) -> Principal:
+        link = read_link(query)
+        if link is None or not link.is_signed_with(LINK_SECRET):
+            raise ApiKeyInvalid
+        return self._tester()
+
+    def _tester(self) -> Principal:
         return Principal(
             "key_1",
             "tester",

@@ -46,7 +46,10 @@ ERRORS: dict[str, ErrorSpec] = {
     "target_status": ErrorSpec(400, "The page answered with a status listed in `fail_on_status`."),
     "result_too_large": ErrorSpec(400, "The picture is larger than its format, or this server, can hold."),
     "api_key_missing": ErrorSpec(401, "The request carries no API key."),
-    "api_key_invalid": ErrorSpec(401, "The API key is unknown, revoked, expired, or for another service."),
+    "api_key_invalid": ErrorSpec(
+        401,
+        "The API key or signed link is unknown, altered, revoked, expired, or for another service.",
+    ),
     "not_found": ErrorSpec(404, "There is nothing at this path, or no such job."),
     "method_not_allowed": ErrorSpec(405, "The path exists, but not for this HTTP method."),
     "idempotency_conflict": ErrorSpec(409, "The Idempotency-Key was used with another body."),

@@ -60,6 +60,7 @@ api_keys = Table(
     metadata,
     Column("id", String(16), primary_key=True),
     Column("secret_hash", LargeBinary(32), nullable=False),  # HMAC-SHA256 of the secret part, keyed with the pepper
+    Column("link_secret", LargeBinary(32)),  # masked with the pepper; none of keys made before there were signed links
     Column("service", String(32), nullable=False),
     Column("plan", String(32), nullable=False),
     Column("name", String(NAME_MAX_CHARS)),

@@ -39,6 +39,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
         KEY,
         f"GET /v1?url=x&api_key={KEY}&width=5",
         "GET /v1?api_key=unheard-of-format&width=5".replace("unheard-of-format", KEY[5:]),
+        f"GET /v1/screenshot?expires=1&signature={KEY[5:]}",
         {"api_key": KEY[5:]},
         {"headers": [{"Authorization": f"Basic {KEY[5:]}"}]},
         {"X-API-Key": KEY[5:]},

@@ -3,14 +3,15 @@
 A key reads `calo_<id>_<secret>`. The id finds the row; of the secret (256 random bits) only an HMAC-SHA256, keyed with
 the pepper, is stored, so neither the database nor a copy of it gives a key away. A fast hash is right for a secret of
 that size. Nothing here logs or returns a key but `create`, once.
+
+What the key's links are signed with has to be known, not only recognised: it is derived from the secret one way, and
+stored XORed with a pad of its own that the pepper makes. So a copy of the database alone signs nothing.
 """
 
 from __future__ import annotations
 
 import hashlib
 import hmac
-import re
-import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Callable
@@ -22,24 +23,25 @@ import structlog
 from sqlalchemy import Connection, RowMapping, func, insert, select, update
 from sqlalchemy.exc import IntegrityError
 
+from calotype.accounts.key_text import is_key_id, random_key, read_key
 from calotype.database import Database
 from calotype.errors import ApiKeyInvalid, ApiKeyMissing, InvalidRequest
 from calotype.guard.rules import ParsedRules
 from calotype.schema import FIRST_START, NAME_MAX_CHARS, OPERATOR, api_keys
 from calotype.settings import Plan, TargetRules
+from calotype.signing import Query, link_secret, read_link
 
 _log = structlog.get_logger(__name__)
 
 SERVICE = "screenshot"
 _CACHE_TTL_S = 4.0  # a revocation by another process takes effect within 5 s
 _CACHE_MAX_KEYS = 10_000
-_ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_ID_CHARS = 8
-_SECRET_CHARS = 43  # of 62 characters each: 256 bits
-_KEY = re.compile(rf"calo_([0-9A-Za-z]{{{_ID_CHARS}}})_([0-9A-Za-z]{{{_SECRET_CHARS}}})")
 _HOW_TO_SEND = "Send it as `Authorization: Bearer KEY`, as `X-API-Key: KEY`, or as `api_key`."
 _NO_RULES = TargetRules()
 _INVALID = "The API key is unknown, revoked or expired, or belongs to another service."
+_LINK_INVALID = "The signed link was altered or cut, or its API key is unknown, revoked or expired."
+_LINK_EXPIRED = "The signed link has expired."
+_LINK_IMPOSSIBLE = "The API key of this link was made before keys could sign links; make a new key for signing."
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +89,7 @@ class KeyInfo:
 class _Known:
     info: KeyInfo
     secret_hash: bytes
+    masked_link_secret: bytes | None
     service: str
     looked_up_s: float
 
@@ -176,18 +179,49 @@ class KeyRing:
         text = (text or "").strip()
         if not text:
             raise ApiKeyMissing(f"The request carries no API key. {_HOW_TO_SEND}")
-        match = _KEY.fullmatch(text)
-        known = await self._look_up(match[1]) if match else None
-        given = self._hash(match[2] if match else "")
+        key = read_key(text)
+        known = await self._look_up(key.key_id) if key else None
+        given = self._hash(key.secret if key else "")
         is_right = hmac.compare_digest(given, known.secret_hash if known else bytes(len(given)))
-        if known is None or not is_right or known.service != SERVICE or known.info.state(self._clock()) != "active":
+        principal = self._principal(known) if known is not None and is_right else None
+        if principal is None:
             raise ApiKeyInvalid(_INVALID)
-        plan = self._plans(known.info.plan)
+        return principal
+
+    async def authenticate_link(self, query: Query) -> Principal:
+        """Recognise the key that a link is signed with; `query` has all its parameters.
+
+        Raises:
+            ApiKeyInvalid: of a link that is not rightly signed by a key that is good now, the message is always the
+                same. It is another one if the key can't sign at all, and if the link was good and has expired.
+        """
+        link = read_link(query)
+        known = await self._look_up(link.key_id) if link is not None and is_key_id(link.key_id) else None
+        if link is None or known is None:
+            raise ApiKeyInvalid(_LINK_INVALID)
+        masked = known.masked_link_secret
+        if masked is not None and not link.is_signed_with(self._masked(masked, link.key_id)):
+            raise ApiKeyInvalid(_LINK_INVALID)
+        principal = self._principal(known)
+        if principal is None:
+            raise ApiKeyInvalid(_LINK_INVALID)
+        if masked is None:
+            raise ApiKeyInvalid(_LINK_IMPOSSIBLE)
+        if link.expires_s <= self._clock().timestamp():
+            raise ApiKeyInvalid(_LINK_EXPIRED)
+        return principal
+
+    def _principal(self, known: _Known) -> Principal | None:
+        """The caller behind a key that is good now, whoever has shown that it is his."""
+        info = known.info
+        if known.service != SERVICE or info.state(self._clock()) != "active":
+            return None
+        plan = self._plans(info.plan)
         if plan is None:
             # Removed from the settings. Refused, as any other plan might give what was never granted.
-            _log.error("key_plan_missing", key_id=known.info.key_id, plan=known.info.plan)
-            raise ApiKeyInvalid(_INVALID)
-        return Principal(known.info.key_id, known.info.name, plan, known.info.created_at, known.info.rules)
+            _log.error("key_plan_missing", key_id=info.key_id, plan=info.plan)
+            return None
+        return Principal(info.key_id, info.name, plan, info.created_at, info.rules)
 
     def _check(self, plan_name: str, name: str | None, expires_at: datetime | None, rules: TargetRules) -> None:
         if self._plans(plan_name) is None:
@@ -204,10 +238,11 @@ class KeyRing:
     def _new(
         self, origin: str, plan_name: str, name: str | None, expires_at: datetime | None, rules: TargetRules
     ) -> tuple[NewKey, dict[str, Any]]:
-        key_id, secret = _random(_ID_CHARS), _random(_SECRET_CHARS)
+        key = random_key()
         row = {
-            "id": key_id,
-            "secret_hash": self._hash(secret),
+            "id": key.key_id,
+            "secret_hash": self._hash(key.secret),
+            "link_secret": self._masked(link_secret(key.secret), key.key_id),
             "service": SERVICE,
             "plan": plan_name,
             "name": name,
@@ -216,7 +251,7 @@ class KeyRing:
             "created_at": self._clock(),
             "expires_at": expires_at,
         }
-        return NewKey(key_id, f"calo_{key_id}_{secret}"), row
+        return NewKey(key.key_id, key.whole), row
 
     async def _look_up(self, key_id: str) -> _Known | None:
         now_s = self._monotonic_s()  # before the question: what changes after it is seen by the next
@@ -229,7 +264,7 @@ class KeyRing:
         self._cache.pop(key_id, None)
         if row is None:
             return None  # not kept: it may be made the next moment, and strangers would fill the cache
-        known = _Known(_info(row), row["secret_hash"], row["service"], now_s)
+        known = _Known(_info(row), row["secret_hash"], row["link_secret"], row["service"], now_s)
         if revocations == self._revocations:
             self._cache[key_id] = known
         if len(self._cache) > _CACHE_MAX_KEYS:
@@ -239,9 +274,10 @@ class KeyRing:
     def _hash(self, secret: str) -> bytes:
         return hmac.digest(self._pepper, secret.encode(), hashlib.sha256)
 
-
-def _random(length: int) -> str:
-    return "".join(secrets.choice(_ALPHABET) for _ in range(length))
+    def _masked(self, secret: bytes, key_id: str) -> bytes:
+        """Mask a link secret, or unmask it. No other text that the pepper hashes has a colon; ids are used once."""
+        pad = hmac.digest(self._pepper, f"link:{key_id}".encode(), hashlib.sha256)
+        return bytes(one ^ other for one, other in zip(secret, pad, strict=True))
 
 
 def _invalid(field: str, message: str) -> InvalidRequest:

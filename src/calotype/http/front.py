@@ -79,6 +79,8 @@ class _Answer:
             headers["X-Content-Type-Options"] = "nosniff"
             if self._record.standing is not None:
                 headers.update(standing_headers(self._record.standing))
+            if self._record.is_embeddable:
+                headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         await self._send(message)
 
 

@@ -21,6 +21,7 @@ from calotype.http.usage import UsageAnswer, usage_of
 from calotype.request import FLAT_FIELDS, NOT_YET, CaptureRequest
 from calotype.request.flat import ALIASES
 from calotype.settings import BUILT_IN_PLANS, TargetRules
+from calotype.signing import EXPIRES, KEY_ID, SIGNATURE
 
 Json = dict[str, Any]
 
@@ -99,6 +100,12 @@ def build_document() -> Json:
                 "bearer": {"type": "http", "scheme": "bearer", "description": "`Authorization: Bearer KEY`"},
                 "header": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
                 "query": {"type": "apiKey", "in": "query", "name": "api_key", "description": "Ends up in logs."},
+                "link": {
+                    "type": "apiKey",
+                    "in": "query",
+                    "name": SIGNATURE,
+                    "description": "HMAC-SHA256 over all other parameters, `key_id` and `expires` among them.",
+                },
             },
         },
     }
@@ -139,8 +146,8 @@ def _get_screenshot(operation_id: str) -> Json:
         "tags": ["screenshot"],
         "summary": "Capture now; the picture itself",
         "description": "The fields of the JSON form as flat parameters. What `meta` says there is in headers here.",
-        "security": [{"bearer": []}, {"header": []}, {"query": []}],
-        "parameters": [_prefer(), _response_form(), *_parameters()],
+        "security": [{"bearer": []}, {"header": []}, {"query": []}, {"link": []}],
+        "parameters": [_prefer(), _response_form(), *_link_parameters(), *_parameters()],
         "responses": {
             "200": {
                 "description": "The picture, or with `response=json` what POST answers.",
@@ -398,6 +405,17 @@ def _prefer() -> Json:
 def _response_form() -> Json:
     schema = {"enum": ["image", "json"], "default": "image"}
     return {"name": "response", "in": "query", "description": "The form of the answer.", "schema": schema}
+
+
+def _link_parameters() -> list[Json]:
+    described = {
+        KEY_ID: ("Of a signed link: the id of the key that signs.", {"type": "string"}),
+        EXPIRES: ("Of a signed link: the Unix time in seconds from which on it is refused.", {"type": "integer"}),
+    }
+    return [
+        {"name": name, "in": "query", "description": description, "schema": schema}
+        for name, (description, schema) in described.items()
+    ]
 
 
 def _fact_headers() -> Json:

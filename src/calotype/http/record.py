@@ -26,6 +26,9 @@ class RequestRecord:
     standing: Standing | None = None
     """Of the caller, the latest that is known."""
 
+    is_embeddable: bool = False
+    """Pages of any site may show the answer."""
+
     def note(self, standing: Standing) -> None:
         self.standing = standing
 

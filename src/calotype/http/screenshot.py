@@ -21,6 +21,7 @@ from calotype.http.in_flight import InFlight
 from calotype.http.picture import PictureInJson, raw_picture
 from calotype.http.record import record_of
 from calotype.http.services import InFlightParameter, Services, ServicesParameter
+from calotype.http.signed import capture_query, is_signed, link_caller
 from calotype.request import ParsedRequest, parse_body, parse_query
 
 router = APIRouter()
@@ -42,7 +43,12 @@ async def post_screenshot(request: Request, services: ServicesParameter, in_flig
 @router.get("/v1", include_in_schema=False)
 async def get_screenshot(request: Request, services: ServicesParameter, in_flight: InFlightParameter) -> Response:
     query = parse_qsl(request.scope["query_string"].decode("utf-8", "replace"), keep_blank_values=True)
-    caller = await authenticated(request, services, next((value for name, value in query if name == "api_key"), None))
+    if is_signed(query):
+        caller = await _noted(request, services, await link_caller(request, services, query))
+        query = capture_query(query)
+    else:
+        key = next((value for name, value in query if name == "api_key"), None)
+        caller = await authenticated(request, services, key)
     parsed = parse_query(query, strict=is_strict(request))
     delivery = await _deliver(request, services, in_flight, parsed, caller)
     form = PictureInJson if parsed.response == "json" else raw_picture
@@ -56,6 +62,10 @@ async def authenticated(request: Request, services: Services, key_elsewhere: obj
         ApiKeyMissing, ApiKeyInvalid
     """
     caller = await services.keys.authenticate(key_in_request(request.headers, key_elsewhere))
+    return await _noted(request, services, caller)
+
+
+async def _noted(request: Request, services: Services, caller: Principal) -> Principal:
     record = record_of(request.scope)
     record.key_id = caller.key_id
     record.note(await services.desk.standing(caller))

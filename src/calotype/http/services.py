@@ -16,6 +16,7 @@ from calotype.delivery.desk import Delivery
 from calotype.http.in_flight import InFlight
 from calotype.request import ParsedRequest
 from calotype.settings import Settings, TargetRules
+from calotype.signing import Query
 
 
 class Desk(Protocol):
@@ -38,6 +39,8 @@ class Authenticator(Protocol):
     """Knows the callers; `accounts.keys.KeyRing` is the real one."""
 
     async def authenticate(self, text: str | None) -> Principal: ...
+
+    async def authenticate_link(self, query: Query) -> Principal: ...
 
 
 class Guard(Protocol):
