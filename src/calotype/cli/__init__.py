@@ -24,6 +24,7 @@ _SUBCOMMANDS = {
     "doctor": "Say what this machine lacks, and the settings in effect.",
     "keys": "Make, list and revoke API keys.",
     "serve": "Serve the HTTP API.",
+    "sign": "Sign a link that shows a capture without the key.",
 }
 
 

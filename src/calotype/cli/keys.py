@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 from collections.abc import Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 import click
@@ -14,36 +14,13 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from calotype.accounts.keys import KeyInfo, KeyRing
 from calotype.accounts.opening import open_accounts
+from calotype.cli.expiry import Expiry
 from calotype.cli.targets import target_options, target_rules
 from calotype.settings import BUILT_IN_PLANS, Settings
 
 _T = TypeVar("_T")
-_AGE = re.compile(r"(\d{1,6})([mhd])")
 _KEY_START = re.compile(r"calo_([0-9A-Za-z]+)")
-_AGE_UNITS = {"m": "minutes", "h": "hours", "d": "days"}
 _COLUMNS = ("ID", "PLAN", "STATE", "CREATED", "EXPIRES", "NAME")
-
-
-class _Expiry(click.ParamType[datetime]):
-    """`30m`, `12h`, `90d` from now, or a date or time in ISO 8601, UTC without a zone."""
-
-    name = "expiry"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
-        try:
-            moment = _moment(str(value), now := datetime.now(UTC))
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r} is neither an age such as 30m, 12h or 90d nor a date such as 2027-01-31.", param, ctx)
-        if moment <= now:
-            self.fail(f"{value!r} lies in the past.", param, ctx)
-        return moment
-
-
-def _moment(text: str, now: datetime) -> datetime:
-    if match := _AGE.fullmatch(text):
-        return now + timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})
-    moment = datetime.fromisoformat(text)
-    return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
 @click.group(short_help="Make, list and revoke API keys.")
@@ -54,7 +31,7 @@ def keys() -> None:
 @keys.command()
 @click.option("--plan", required=True, help="Plan of the key: free, unlimited, or one of CALOTYPE_PLANS.")
 @click.option("--name", help="Whom or what the key is for.")
-@click.option("--expires", type=_Expiry(), metavar="WHEN", help="30m, 12h, 90d, or a date. Unset: never.")
+@click.option("--expires", type=Expiry(), metavar="WHEN", help="30m, 12h, 90d, or a date. Unset: never.")
 @target_options
 @click.pass_obj
 def create(

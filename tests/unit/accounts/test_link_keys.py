@@ -29,6 +29,10 @@ def signed(key_text: str, clock: Clock, *, lasts_s: int = 60) -> list[tuple[str,
     return parse_qsl(sign(QUERY, key_id=key.key_id, secret=link_secret(key.secret), expires_s=expires_s))
 
 
+def files_in(directory: Path) -> bytes:
+    return b"".join(file.read_bytes() for file in directory.iterdir())
+
+
 async def refusal(keys: KeyRing, query: list[tuple[str, str]]) -> str:
     with pytest.raises(ApiKeyInvalid) as refused:
         await keys.authenticate_link(query)
@@ -123,7 +127,7 @@ async def test_a_copy_of_the_database_signs_nothing(
     key = read_key(new.text)
     assert key is not None
     row = await database.read(lambda connection: connection.execute(select(api_keys)).mappings().one())
-    content = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+    content = files_in(tmp_path)
     assert row["link_secret"] in content
     assert link_secret(key.secret) not in content
     expires_s = int(clock.now.timestamp()) + 60
