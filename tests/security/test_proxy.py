@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Iterator
 
 import pytest
@@ -566,6 +567,47 @@ async def test_a_host_too_long_to_be_one_is_refused_and_kept_nowhere(
         await browser.get("http://127.0.0.1/")  # the connection goes on
     assert channel.blocked()[0].reason == "malformed_host"
     assert len(repr(channel.blocked())) + len(repr(log.calls)) < 10_000
+
+
+# --- a browser that was taken over ------------------------------------------------------------------------------------
+
+
+async def test_refusals_that_nobody_reads_stop_the_asking(channel: Channel) -> None:
+    """Answers to a client that only asks must not pile up in memory."""
+
+    async def ask_on(asking: socket.socket) -> None:
+        for _ in range(100):  # 33 MB
+            async with asyncio.timeout(3):
+                await loop.sock_sendall(asking, b"GET http://127.0.0.1/ HTTP/1.1\r\n\r\n" * 10_000)
+
+    loop = asyncio.get_running_loop()
+    host, _, port = channel.server.rpartition(":")
+    with socket.socket() as deaf:
+        deaf.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # else the kernel holds megabytes of answers
+        deaf.setblocking(False)
+        await loop.sock_connect(deaf, (host, int(port)))
+        with pytest.raises(TimeoutError):
+            await ask_on(deaf)
+
+
+async def test_many_requests_at_once_do_not_hold_up_the_others(channel: Channel) -> None:
+    requests = 2_000
+    turns = 0
+    is_over = False
+
+    def turn() -> None:
+        nonlocal turns
+        turns += 1
+        if not is_over:
+            asyncio.get_running_loop().call_soon(turn)
+
+    async with browsing(channel.server) as browser:
+        await browser.get("http://127.0.0.1/")
+        turn()
+        await browser.send(b"GET http://127.0.0.1/ HTTP/1.1\r\n\r\n" * requests)
+        await browser.reader.readexactly(len(BARE_502) * requests)
+        is_over = True
+    assert turns > requests
 
 
 # --- limits and the end -----------------------------------------------------------------------------------------------

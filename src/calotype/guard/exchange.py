@@ -65,7 +65,9 @@ class ClientConnection:
         """Serve requests until one side closes."""
         try:
             while await self._serve_next():
-                pass
+                await self._client.drain()
+                if self._client.has_pending:  # asked without waiting for answers: let others have their turn
+                    await asyncio.sleep(0)
         except BaseException as error:
             # Cancelled, or broken off in the middle of an answer: the browser must see that there was no end.
             self._client.abort()

@@ -77,6 +77,11 @@ class Wire(asyncio.Protocol):
         return not (self._pending or self._has_ended or self._is_lost)
 
     @property
+    def has_pending(self) -> bool:
+        """Whether something has come that was not read."""
+        return bool(self._pending)
+
+    @property
     def has_ended(self) -> bool:
         """Whether the peer has closed or reset its side."""
         return self._has_ended or self._is_lost
