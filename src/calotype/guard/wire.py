@@ -137,7 +137,7 @@ class Wire(asyncio.Protocol):
             self._transport.write(data)
 
     async def drain(self) -> None:
-        """Wait until the peer has taken most of what was written.
+        """Wait until the peer has taken enough of what was written.
 
         Raises:
             WireLost
