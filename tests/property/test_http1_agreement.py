@@ -38,6 +38,7 @@ def framing_by_h11(headers: list[tuple[bytes, bytes]], default: str) -> Framing:
 
 
 @given(heads)
+@example("Content-Length:\r\nContent-Length:5\r\n")
 @example("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")
 def test_a_request_that_we_accept_is_read_alike(head: str) -> None:
     data = f"POST http://a.example/ HTTP/1.1\r\nHost: a.example\r\n{head}\r\n".encode("latin-1")

@@ -9,7 +9,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import Connection, and_, delete, or_, select, true, update
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
@@ -51,9 +51,18 @@ def find(connection: Connection, key_id: str, names: Sequence[Name], now_us: Now
 
 
 def claim(
-    connection: Connection, key_id: str, names: Sequence[Name], request_id: str, *, lease_s: float, now_us: NowUs
+    connection: Connection,
+    key_id: str,
+    names: Sequence[Name],
+    request_id: str,
+    *,
+    is_refresh: bool,
+    lease_s: float,
+    now_us: NowUs,
 ) -> None:
     """Take the names for a request: of those who try at once, one.
+
+    `is_refresh`: also from an answer that `find` would give.
 
     Raises:
         ClaimLost: somebody has one of them. Undo the transaction.
@@ -72,10 +81,11 @@ def claim(
             "object_name": None,
             "content": None,
         }
-        # A cached picture may be replaced at any time, an idempotent answer and a claim only after their end.
+        # What `find` would give is not replaced: it may have been made since we looked.
         may_replace = answers.c.ends_us <= now
         if name.kind == "cache":
-            may_replace = or_(may_replace, answers.c.is_done)
+            is_too_old = answers.c.made_us <= now - name.ttl_s * _SECOND_US
+            may_replace = or_(may_replace, answers.c.is_done & (true() if is_refresh else is_too_old))
         changed = {column: value for column, value in row.items() if column not in ("key_id", "name")}
         statement = (
             upsert(answers)

@@ -158,7 +158,15 @@ class Desk:
                 return found
             admission = ledger.admit(connection, order.account, order.request_id, lease_s=lease_s, now_us=self._now_us)
             if admission.refusal is None:
-                answers.claim(connection, key_id, names, order.request_id, lease_s=lease_s, now_us=self._now_us)
+                answers.claim(
+                    connection,
+                    key_id,
+                    names,
+                    order.request_id,
+                    is_refresh=order.request.cache.refresh,
+                    lease_s=lease_s,
+                    now_us=self._now_us,
+                )
             return admission
 
         try:

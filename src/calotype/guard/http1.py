@@ -57,13 +57,17 @@ class Fields:
 
         None if there is no such field; one empty member if there is, with nothing in it.
         """
-        value = self._deciding.get(name)
+        value = self.combined(name)
         if value is None:
             return []
-        value = value.lower()
         if b"," not in value:
             return [value]
         return [member for part in value.split(b",") if (member := part.strip(b" \t"))] or [b""]
+
+    def combined(self, name: bytes) -> bytes | None:
+        """Return the values of all fields of a deciding name, in lower case, with commas between; None without one."""
+        value = self._deciding.get(name)
+        return None if value is None else value.lower()
 
     def end_to_end(self, *, without: frozenset[bytes]) -> list[bytes]:
         """Return the lines that are passed on."""
@@ -187,16 +191,16 @@ def _check_lines(head: bytes) -> None:
 
 
 def _request_framing(fields: Fields, minor: int) -> Framing:
-    codings, lengths = fields.members(b"transfer-encoding"), fields.members(b"content-length")
+    codings, length = fields.members(b"transfer-encoding"), fields.combined(b"content-length")
     if codings:
-        if lengths or minor == 0 or codings != [b"chunked"]:
+        if length is not None or minor == 0 or codings != [b"chunked"]:
             raise BadMessage("transfer-encoding")
         return Framing("chunked")
-    if not lengths:
+    if length is None:
         return NO_BODY
-    if len(lengths) > 1 or not _LENGTH.fullmatch(lengths[0]):
+    if not _LENGTH.fullmatch(length):  # of a list, too, all of whose members agree or are empty but one
         raise BadMessage("content-length")
-    return Framing("length", int(lengths[0]))
+    return Framing("length", int(length))
 
 
 def _response_framing(fields: Fields, minor: int, status: int, method: bytes) -> Framing:
