@@ -17,7 +17,7 @@ from tests.signing_programs import LANGUAGES, run_program
 from tests.site.pictures import opened
 from tests.site.server import Site
 
-from .server_process import ServerProcess, server_environment
+from .server_process import ServerProcess, running_server, server_environment
 
 _SMALL = [("format", "png"), ("width", "320"), ("height", "200")]
 
@@ -124,12 +124,14 @@ def test_a_revoked_key_ends_its_links(server: ServerProcess, tmp_path: Path) -> 
     assert httpx.get(link, timeout=150).json()["error"]["code"] == "api_key_invalid"
 
 
-def test_links_are_in_no_log_line(server: ServerProcess) -> None:
-    query = dict(signed(server, [("html", "<p>x"), *_SMALL]))
-    answer = asked(server, list(query.items()))
-    assert answer.status_code == 200
-    assert asked(server, [*query.items(), ("width", "9")]).status_code == 401
-    assert query["signature"] not in "".join(server.output)
+def test_links_are_in_no_log_line(tmp_path: Path) -> None:
+    with running_server(tmp_path, LOG__LEVEL="debug") as server:
+        query = signed(server, [("html", "<p>x"), *_SMALL])
+        answers = [asked(server, query), asked(server, [*query, ("full_page", "true")])]
+    assert [answer.status_code for answer in answers] == [200, 401]
+    log = "".join(server.output)  # whole: the server has ended
+    assert all(answer.headers["x-request-id"] in log for answer in answers)
+    assert dict(query)["signature"] not in log
 
 
 @pytest.mark.parametrize(

@@ -86,6 +86,17 @@ def test_any_change_of_any_parameter_breaks_it(query: Pairs, expires_s: int, dat
     assert not holds(changed)
 
 
+@given(query=_queries, expires_s=st.integers(0, 10**11 - 1))
+def test_no_parameter_is_outside_the_signature(query: Pairs, expires_s: int) -> None:
+    arrived = decoded(link(query, expires_s))
+    for at, (name, value) in enumerate(arrived):
+        longer = [*arrived[:at], (name, f"{value}0"), *arrived[at + 1 :]]
+        renamed = [*arrived[:at], (f"{name}0", value), *arrived[at + 1 :]]
+        without = [*arrived[:at], *arrived[at + 1 :]]
+        twice = [*arrived, (name, value)]
+        assert not any(map(holds, (longer, renamed, without, twice)))
+
+
 @given(query=_queries, expires_s=_times)
 def test_another_key_does_not_sign_it(query: Pairs, expires_s: int) -> None:
     read = read_link(decoded(link(query, expires_s)))
