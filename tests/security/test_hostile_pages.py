@@ -80,7 +80,8 @@ TABLE = [
     # Going elsewhere, once or for ever.
     *picture("hash_storm", "push_state", "form_storm", "document_open", delay_ms=100),
     *one_of("partial", "capture_timeout", names=["meta_refresh", "refresh_header", "reload", "reload_after_load"]),
-    *one_of("partial", "capture_timeout", names=["frame_takes_top", "takes_top", "beforeunload_loop"]),
+    *one_of("picture", "partial", "capture_timeout", names=["frame_takes_top", "takes_top"]),
+    *one_of("partial", "capture_timeout", names=["beforeunload_loop"]),
     *fails("target_unreachable", "redirect_grows", "redirect_self"),
     # Crowds.
     *picture("service_workers", "shared_workers", "local_storage", "cookies", "web_sockets", delay_ms=200),
@@ -99,7 +100,8 @@ TABLE = [
     *fails("target_unreachable", "bad_gzip", "bad_brotli", "many_encodings"),
     *partial("content_length_too_long", "chunked_cut", raw=True),
     *picture("content_length_too_short", "content_length_negative", "content_length_huge", raw=True),
-    *picture("many_headers", "null_header", "status_999", raw=True),
+    *picture("null_header", "status_999", raw=True),
+    *fails("target_unreachable", "many_headers", raw=True),
     *fails("target_unreachable", "content_length_twice", "chunked_garbage", "chunked_huge", "http_0_9", raw=True),
     *fails("target_unreachable", "no_headers_end", "big_header", "status_words", "switching", "closed", raw=True),
     *fails("target_unreachable", "endless_header", "endless_headers", "endless_status", "early_hints", raw=True),
