@@ -21,10 +21,11 @@ from tests.postgres import running_postgres
 
 from bench.report import table
 from calotype.accounts import ledger
-from calotype.accounts.ledger import Account, database_now_us
+from calotype.accounts.ledger import Account
 from calotype.accounts.limits import Limits
 from calotype.accounts.periods import period_at
 from calotype.database import Database
+from calotype.database.clock import database_now_us
 from calotype.schema import api_keys
 from calotype.settings import Plan
 

@@ -18,7 +18,6 @@ from fastapi import FastAPI
 
 from calotype import __version__
 from calotype.accounts.keys import KeyRing
-from calotype.accounts.ledger import database_now_us
 from calotype.accounts.opening import open_accounts
 from calotype.browser.cdp import Connection
 from calotype.browser.discover import find_browser, sandbox_available, sandbox_fix
@@ -28,6 +27,7 @@ from calotype.browser.pool import BrowserPool
 from calotype.browser.process import BrowserStartFailed, ChromiumProcess, sweep_profiles
 from calotype.capture.run import Capturer
 from calotype.database import Database
+from calotype.database.clock import database_now_us
 from calotype.delivery.desk import Desk
 from calotype.delivery.lanes import Lanes
 from calotype.delivery.upkeep import Upkeep

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import BigInteger, ColumnElement, Connection, func, insert, literal, select
+from sqlalchemy import Connection, func, insert, select
 
 from calotype.accounts.keys import Principal
 from calotype.accounts.limits import Standing
@@ -107,8 +107,8 @@ class Office:
         )
         return desk, upkeep
 
-    def clock(self, _: Connection) -> ColumnElement[int]:
-        return literal(self.now_us, BigInteger)
+    def clock(self, _: Connection) -> int:
+        return self.now_us
 
     async def ask(
         self, caller: Principal, key: str | None = None, *, desk: Desk | None = None, **body: Any

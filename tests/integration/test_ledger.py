@@ -11,13 +11,14 @@ from datetime import UTC, datetime
 from itertools import count
 
 import pytest
-from sqlalchemy import BigInteger, ColumnElement, Connection, func, insert, literal, select
+from sqlalchemy import Connection, func, insert, select
 
 from calotype.accounts import ledger as credit
 from calotype.accounts.ledger import Account, Admission
 from calotype.accounts.limits import Limits
 from calotype.accounts.periods import Period
 from calotype.database import Database
+from calotype.database.clock import NOW, database_now_us
 from calotype.errors import QuotaReached, RateLimited
 from calotype.schema import api_keys, ledger
 from calotype.settings import Plan
@@ -36,8 +37,8 @@ class Desk:
     now_us: int = 1_900_000_000_000_000
     numbers: count[int] = field(default_factory=count)
 
-    def clock(self, _: Connection) -> ColumnElement[int]:
-        return literal(self.now_us, BigInteger)
+    def clock(self, _: Connection) -> int:
+        return self.now_us
 
     async def admit(self, account: Account, request_id: str | None = None) -> tuple[str, Admission]:
         request_id = request_id or f"request-{next(self.numbers)}"
@@ -245,6 +246,6 @@ async def test_it_adds_up_whatever_happens_at_once(desk: Desk, make_account: Cal
 
 async def test_the_databases_own_clock(database: Database) -> None:
     now_us = await database.read(
-        lambda connection: connection.execute(select(credit.database_now_us(connection))).scalar_one()
+        lambda connection: connection.execute(select(NOW), {"now_us": database_now_us(connection)}).scalar_one()
     )
     assert abs(now_us / 1e6 - datetime.now(UTC).timestamp()) < 60

@@ -9,36 +9,26 @@ row before its key's, so that PostgreSQL finds no deadlock.
 
 from __future__ import annotations
 
-import time
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from sqlalchemy import (
-    BigInteger,
-    ColumnElement,
-    Connection,
-    case,
-    cast,
-    extract,
-    func,
-    insert,
-    literal,
-    select,
-    true,
-    update,
-)
+from sqlalchemy import Connection
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
+from calotype.accounts import statements
 from calotype.accounts.limits import Limits, Standing
 from calotype.accounts.periods import Period
+from calotype.database.clock import NowUs
 from calotype.errors import InternalError, LimitError, QuotaReached, RateLimited
-from calotype.schema import LEASE_ENDED, REFUNDED, RESERVED, SETTLED, key_usage, ledger
+from calotype.schema import LEASE_ENDED, REFUNDED, RESERVED, SETTLED, key_usage
 
+_SECOND_US = 1_000_000
 _TRIES = 5
+_NO_LIMIT = 2**62  # more than any counter gets to, and a sum with it still fits 64 bits
 
 
 class _Counts(NamedTuple):
@@ -54,17 +44,6 @@ class _Counts(NamedTuple):
 class _Reservation(NamedTuple):
     key_id: str
     period_start: datetime
-
-
-NowUs = Callable[[Connection], ColumnElement[int]]
-"""The time in microseconds since 1970, as an expression of the database."""
-
-
-def database_now_us(connection: Connection) -> ColumnElement[int]:
-    """The clock that all machines of a deployment share: the database's own. For a file, the machine's."""
-    if connection.dialect.name == "postgresql":
-        return cast(extract("epoch", func.clock_timestamp()) * 1_000_000, BigInteger)
-    return literal(time.time_ns() // 1_000, BigInteger)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,18 +65,13 @@ class Admission:
 
 
 def admit(connection: Connection, account: Account, request_id: str, *, lease_s: float, now_us: NowUs) -> Admission:
-    """Count a request and reserve its credit, if the rate and the month's credits allow it."""
+    """Count a request and reserve its credit, if the rate and the month's credits allow it.
+
+    On PostgreSQL each statement may be a transaction of its own.
+    """
     for _ in range(_TRIES):
-        if (counted := _count(connection, account, now_us(connection))) is not None:
-            row = {
-                "request_id": request_id,
-                "key_id": account.key_id,
-                "period_start": counted.period_start,
-                "state": RESERVED,
-                "created_us": counted.now_us,
-                "lease_us": counted.now_us + round(lease_s * 1_000_000),
-            }
-            connection.execute(insert(ledger).values(row))
+        counted = _count(connection, account, request_id, round(lease_s * _SECOND_US), now_us(connection))
+        if counted is not None:
             return Admission(_standing(account, counted), None)
         standing = standing_of(connection, account, now_us)
         if standing.credits_remaining == 0:
@@ -119,7 +93,7 @@ def settle(connection: Connection, account: Account, request_id: str) -> bool:
     if moved is not None:
         _change(connection, moved, reserved=-1, settled=1)
         return True
-    state = connection.execute(select(ledger.c.state).where(ledger.c.request_id == request_id)).scalar()
+    state = connection.execute(statements.STATE, {"the_request": request_id}).scalar()
     if state != REFUNDED:
         return state == SETTLED
     return _charge_late(connection, account, request_id)
@@ -134,61 +108,69 @@ def refund(connection: Connection, request_id: str, reason: str) -> bool:
 
 
 def is_settled(connection: Connection, request_id: str) -> bool:
-    state = connection.execute(select(ledger.c.state).where(ledger.c.request_id == request_id)).scalar()
+    state = connection.execute(statements.STATE, {"the_request": request_id}).scalar()
     return state == SETTLED
 
 
 def extend(connection: Connection, request_ids: Collection[str], *, lease_s: float, now_us: NowUs) -> None:
     """Keep reservations from being swept for `lease_s` from now."""
-    until = now_us(connection) + round(lease_s * 1_000_000)
-    held = ledger.c.request_id.in_(request_ids) & (ledger.c.state == RESERVED)
-    connection.execute(update(ledger).where(held).values(lease_us=until))
+    values = {"the_requests": list(request_ids), "lease": round(lease_s * _SECOND_US), "now_us": now_us(connection)}
+    connection.execute(statements.EXTEND, values)
 
 
 def sweep(connection: Connection, *, now_us: NowUs) -> int:
     """Give back the reservations whose lease has ended; return how many."""
-    ended = (ledger.c.state == RESERVED) & (ledger.c.lease_us < now_us(connection))
-    statement = update(ledger).where(ended).values(state=REFUNDED, reason=LEASE_ENDED)
-    swept = connection.execute(statement.returning(ledger.c.key_id, ledger.c.period_start)).all()
-    for (key_id, period_start), count in sorted(Counter((row.key_id, row.period_start) for row in swept).items()):
-        of_it = (key_usage.c.key_id == key_id) & (key_usage.c.period_start == period_start)
-        connection.execute(update(key_usage).where(of_it).values(reserved=key_usage.c.reserved - count))
+    swept = connection.execute(statements.SWEEP, {"now_us": now_us(connection)}).all()
+    for reservation, count in sorted(Counter(_Reservation(*row) for row in swept).items()):
+        _change(connection, reservation, reserved=-count)
     return len(swept)
 
 
 def standing_of(connection: Connection, account: Account, now_us: NowUs) -> Standing:
     """Where the key stands now."""
-    now = now_us(connection).label("now_us")
-    usage = key_usage.c
-    query = select(usage.arrival_us, usage.period_start, usage.reserved, usage.settled, now)
-    row = connection.execute(query.where(usage.key_id == account.key_id)).one_or_none()
+    values = {"the_key": account.key_id, "now_us": now_us(connection)}
+    row = connection.execute(statements.STANDING, values).one_or_none()
     if row is not None:
         return _standing(account, _Counts(*row))
-    moment: int = connection.execute(select(now)).scalar_one()
+    moment: int = connection.execute(statements.CLOCK, values).scalar_one()
     return Standing(account.limits, moment, 0, 0, 0, account.period.end)
 
 
-def _count(connection: Connection, account: Account, now: ColumnElement[int]) -> _Counts | None:
-    """Add one to the key's row if it may be; one statement, so that it holds for any number of callers at once."""
-    usage, limits, start = key_usage.c, account.limits, account.period.start
-    is_this_month = usage.period_start >= start
-    reserved, settled = (case((is_this_month, column), else_=0) for column in (usage.reserved, usage.settled))
-    interval_us = limits.interval_us or 0
-    is_in_rate = true() if limits.interval_us is None else usage.arrival_us - now <= limits.tolerance_us
-    is_in_credits = true() if limits.credits is None else reserved + settled < limits.credits
-    statement = (
-        update(key_usage)
-        .where(usage.key_id == account.key_id, is_in_rate, is_in_credits)
-        .values(
-            arrival_us=case((usage.arrival_us > now, usage.arrival_us), else_=now) + interval_us,
-            period_start=case((is_this_month, usage.period_start), else_=start),
-            reserved=reserved + 1,
-            settled=settled,
-        )
-        .returning(usage.arrival_us, usage.period_start, usage.reserved, usage.settled, now.label("now_us"))
-    )
-    row = connection.execute(statement).one_or_none()
-    return None if row is None else _Counts(*row)
+def _count(
+    connection: Connection, account: Account, request_id: str, lease_us: int, now_us: int | None
+) -> _Counts | None:
+    """Add one to the key's counters and make the request's row, if it may be."""
+    limits, is_postgresql = account.limits, connection.dialect.name == "postgresql"
+    values: dict[str, Any] = {
+        "the_key": account.key_id,
+        "month": account.period.start,
+        "interval": limits.interval_us or 0,
+        "tolerance": _NO_LIMIT if limits.interval_us is None else limits.tolerance_us,
+        "most_credits": _most_credits(limits),
+        "now_us": now_us,
+    }
+    if is_postgresql:
+        values |= {"the_request": request_id, "lease": lease_us}
+    statement = statements.COUNT_AND_ENTER if is_postgresql else statements.COUNT
+    row = connection.execute(statement, values).one_or_none()
+    if row is None:
+        return None
+    counts = _Counts(*row)
+    if not is_postgresql:
+        entry = {
+            "request_id": request_id,
+            "key_id": account.key_id,
+            "period_start": counts.period_start,
+            "state": RESERVED,
+            "created_us": counts.now_us,
+            "lease_us": counts.now_us + lease_us,
+        }
+        connection.execute(statements.ENTER, entry)
+    return counts
+
+
+def _most_credits(limits: Limits) -> int:
+    return _NO_LIMIT if limits.credits is None else limits.credits
 
 
 def _open(connection: Connection, account: Account) -> None:
@@ -221,31 +203,25 @@ def _move(
     connection: Connection, request_id: str, state: str, reason: str | None, *, before: str = RESERVED
 ) -> _Reservation | None:
     """Change the state of a request's row, if it is in the state `before`."""
-    is_it = (ledger.c.request_id == request_id) & (ledger.c.state == before)
-    statement = update(ledger).where(is_it).values(state=state, reason=reason)
-    row = connection.execute(statement.returning(ledger.c.key_id, ledger.c.period_start)).one_or_none()
+    values = {"the_request": request_id, "before": before, "after": state, "why": reason}
+    row = connection.execute(statements.MOVE, values).one_or_none()
     return None if row is None else _Reservation(*row)
 
 
 def _change(connection: Connection, of: _Reservation, *, reserved: int = 0, settled: int = 0) -> None:
     """Add to the key's counters, if they still count that month."""
-    usage = key_usage.c
-    is_it = (usage.key_id == of.key_id) & (usage.period_start == of.period_start)
-    values = {"reserved": usage.reserved + reserved, "settled": usage.settled + settled}
-    connection.execute(update(key_usage).where(is_it).values(values))
+    values = {"the_key": of.key_id, "month": of.period_start, "more_reserved": reserved, "more_settled": settled}
+    connection.execute(statements.CHANGE, values)
 
 
 def _charge_late(connection: Connection, account: Account, request_id: str) -> bool:
     """Charge for a request whose reservation was swept back, in the month that it is now."""
     if _move(connection, request_id, SETTLED, None, before=REFUNDED) is None:
         return True  # another call was first
-    usage, limits = key_usage.c, account.limits
-    is_free = true() if limits.credits is None else usage.reserved + usage.settled < limits.credits
-    statement = update(key_usage).where(usage.key_id == account.key_id, is_free).values(settled=usage.settled + 1)
-    period_start = connection.execute(statement.returning(usage.period_start)).scalar()
+    values = {"the_key": account.key_id, "most_credits": _most_credits(account.limits)}
+    period_start = connection.execute(statements.CHARGE_LATE, values).scalar()
     if period_start is None:
         _move(connection, request_id, REFUNDED, LEASE_ENDED, before=SETTLED)
         return False
-    of_it = update(ledger).where(ledger.c.request_id == request_id)
-    connection.execute(of_it.values(period_start=period_start))
+    connection.execute(statements.ENTER_LATE, {"the_request": request_id, "month": period_start})
     return True

@@ -7,17 +7,54 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, or_, select, true, update
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    ColumnElement,
+    Connection,
+    LargeBinary,
+    String,
+    and_,
+    bindparam,
+    delete,
+    or_,
+    select,
+    true,
+    update,
+)
 from sqlalchemy.dialects.postgresql import insert as postgresql_insert
 from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
-from calotype.accounts.ledger import NowUs
+from calotype.database.clock import NOW, NowUs
 from calotype.delivery.names import Name
 from calotype.schema import answers
 
 _SECOND_US = 1_000_000
+
+# Statements are built once, as in `accounts.statements`.
+_the_name = and_(answers.c.key_id == bindparam("the_key"), answers.c.name == bindparam("the_name"))
+_own_claim = and_(_the_name, answers.c.request_id == bindparam("the_request"), ~answers.c.is_done)
+_for_us = bindparam("for_us", type_=BigInteger)
+_youngest = NOW - bindparam("max_age", type_=BigInteger)
+
+_FIND = select(answers).where(_the_name, answers.c.ends_us > NOW)
+# Of another request, an answer may have been kept for longer than this one accepts.
+_FIND_CACHED = _FIND.where(~answers.c.is_done | (answers.c.made_us > _youngest))
+_KEEP = (
+    update(answers)
+    .where(_own_claim)
+    .values(
+        is_done=True,
+        made_us=NOW,
+        ends_us=NOW + _for_us,
+        content=bindparam("what", type_=JSON),
+        object_name=bindparam("picture", type_=String),
+    )
+)
+_DROP = delete(answers).where(_own_claim)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,11 +76,9 @@ class ClaimLost(Exception):
 def find(connection: Connection, key_id: str, names: Sequence[Name], now_us: NowUs) -> Found | None:
     """Return the first answer under one of the names, or claim on it, that is still valid."""
     for name in names:
-        is_it = (answers.c.key_id == key_id) & (answers.c.name == name.text) & (answers.c.ends_us > now_us(connection))
-        if name.kind == "cache":  # of another request, an answer may have been kept for longer than this one accepts
-            youngest = now_us(connection) - name.ttl_s * _SECOND_US
-            is_it &= ~answers.c.is_done | (answers.c.made_us > youngest)
-        row = connection.execute(select(answers).where(is_it)).one_or_none()
+        is_cached = name.kind == "cache"
+        values = _values(key_id, name, now_us=now_us(connection))
+        row = connection.execute(_FIND_CACHED if is_cached else _FIND, values).one_or_none()
         if row is not None:
             is_same = bytes(row.fingerprint) == name.fingerprint
             return Found(name, row.is_done, is_same, row.object_name, row.content or {})
@@ -67,32 +102,17 @@ def claim(
     Raises:
         ClaimLost: somebody has one of them. Undo the transaction.
     """
-    upsert = postgresql_insert if connection.dialect.name == "postgresql" else sqlite_insert
     for name in names:
-        now = now_us(connection)
-        row = {
-            "key_id": key_id,
-            "name": name.text,
-            "fingerprint": name.fingerprint,
-            "request_id": request_id,
-            "is_done": False,
-            "made_us": now,
-            "ends_us": now + round(lease_s * _SECOND_US),
-            "object_name": None,
-            "content": None,
-        }
-        # What `find` would give is not replaced: it may have been made since we looked.
-        may_replace = answers.c.ends_us <= now
-        if name.kind == "cache":
-            is_too_old = answers.c.made_us <= now - name.ttl_s * _SECOND_US
-            may_replace = or_(may_replace, answers.c.is_done & (true() if is_refresh else is_too_old))
-        changed = {column: value for column, value in row.items() if column not in ("key_id", "name")}
-        statement = (
-            upsert(answers)
-            .values(row)
-            .on_conflict_do_update(index_elements=[answers.c.key_id, answers.c.name], set_=changed, where=may_replace)
+        statement = _claim(connection.dialect.name, is_cached=name.kind == "cache", is_refresh=is_refresh)
+        values = _values(
+            key_id,
+            name,
+            the_fingerprint=name.fingerprint,
+            the_request=request_id,
+            for_us=round(lease_s * _SECOND_US),
+            now_us=now_us(connection),
         )
-        if connection.execute(statement.returning(answers.c.request_id)).scalar() is None:
+        if connection.execute(statement, values).scalar() is None:
             raise ClaimLost
 
 
@@ -106,25 +126,22 @@ def keep(
     now_us: NowUs,
 ) -> bool:
     """Turn the request's claim into an answer; False if it has lost it."""
-    now = now_us(connection)
-    statement = (
-        update(answers)
-        .where(_owned(key_id, name, request_id))
-        .values(
-            is_done=True,
-            made_us=now,
-            ends_us=now + name.ttl_s * _SECOND_US,
-            content=content,
-            object_name=object_name,
-        )
+    values = _values(
+        key_id,
+        name,
+        the_request=request_id,
+        for_us=name.ttl_s * _SECOND_US,
+        what=content,
+        picture=object_name,
+        now_us=now_us(connection),
     )
-    return connection.execute(statement).rowcount > 0
+    return connection.execute(_KEEP, values).rowcount > 0
 
 
 def drop(connection: Connection, key_id: str, names: Sequence[Name], request_id: str) -> None:
     """Give the request's claims up."""
     for name in names:
-        connection.execute(delete(answers).where(_owned(key_id, name, request_id)))
+        connection.execute(_DROP, _values(key_id, name, the_request=request_id))
 
 
 def forget(connection: Connection, key_id: str, name: Name, object_name: str | None) -> None:
@@ -136,26 +153,51 @@ def forget(connection: Connection, key_id: str, name: Name, object_name: str | N
 def extend(connection: Connection, request_ids: Collection[str], *, lease_s: float, now_us: NowUs) -> None:
     """Keep claims for `lease_s` from now."""
     held = answers.c.request_id.in_(request_ids) & ~answers.c.is_done
-    ends_us = now_us(connection) + round(lease_s * _SECOND_US)
-    connection.execute(update(answers).where(held).values(ends_us=ends_us))
+    values = {"for_us": round(lease_s * _SECOND_US), "now_us": now_us(connection)}
+    connection.execute(update(answers).where(held).values(ends_us=NOW + _for_us), values)
 
 
 def expire(connection: Connection, *, now_us: NowUs, at_most: int) -> list[str]:
     """Delete what has ended; return the names of the pictures that nobody can ask for any more."""
-    ended = select(answers.c.key_id, answers.c.name).where(answers.c.ends_us <= now_us(connection)).limit(at_most)
+    values = {"now_us": now_us(connection)}
+    has_ended = answers.c.ends_us <= NOW
     object_names: list[str] = []
-    for key_id, name in connection.execute(ended).all():
-        is_it = (answers.c.key_id == key_id) & (answers.c.name == name) & (answers.c.ends_us <= now_us(connection))
-        gone = connection.execute(delete(answers).where(is_it).returning(answers.c.object_name)).scalar()
+    for key_id, name in connection.execute(
+        select(answers.c.key_id, answers.c.name).where(has_ended).limit(at_most), values
+    ).all():
+        is_it = and_(answers.c.key_id == key_id, answers.c.name == name, has_ended)
+        gone = connection.execute(delete(answers).where(is_it).returning(answers.c.object_name), values).scalar()
         if gone is not None:
             object_names.append(gone)
     return object_names
 
 
-def _owned(key_id: str, name: Name, request_id: str) -> Any:
-    return and_(
-        answers.c.key_id == key_id,
-        answers.c.name == name.text,
-        answers.c.request_id == request_id,
-        ~answers.c.is_done,
+@cache
+def _claim(dialect_name: str, *, is_cached: bool, is_refresh: bool) -> Any:
+    upsert = postgresql_insert if dialect_name == "postgresql" else sqlite_insert
+    row: dict[str, Any] = {
+        "key_id": bindparam("the_key", type_=String),
+        "name": bindparam("the_name", type_=String),
+        "fingerprint": bindparam("the_fingerprint", type_=LargeBinary),
+        "request_id": bindparam("the_request", type_=String),
+        "is_done": False,
+        "made_us": NOW,
+        "ends_us": NOW + _for_us,
+        "object_name": None,
+        "content": None,
+    }
+    # What `find` would give is not replaced: it may have been made since we looked.
+    may_replace: ColumnElement[bool] = answers.c.ends_us <= NOW
+    if is_cached:
+        may_replace = or_(may_replace, answers.c.is_done & (true() if is_refresh else answers.c.made_us <= _youngest))
+    changed = {column: value for column, value in row.items() if column not in ("key_id", "name")}
+    return (
+        upsert(answers)
+        .values(row)
+        .on_conflict_do_update(index_elements=[answers.c.key_id, answers.c.name], set_=changed, where=may_replace)
+        .returning(answers.c.request_id)
     )
+
+
+def _values(key_id: str, name: Name, **others: Any) -> dict[str, Any]:
+    return {"the_key": key_id, "the_name": name.text, "max_age": name.ttl_s * _SECOND_US, **others}

@@ -20,11 +20,12 @@ from sqlalchemy import Connection
 
 from calotype.accounts import ledger
 from calotype.accounts.keys import Principal
-from calotype.accounts.ledger import Account, Admission, NowUs, database_now_us
+from calotype.accounts.ledger import Account, Admission
 from calotype.accounts.limits import Limits, Standing
 from calotype.accounts.periods import MonthlyReset, period_at
 from calotype.capture.result import CaptureMeta, CaptureResult
 from calotype.database import Database
+from calotype.database.clock import NowUs, database_now_us
 from calotype.delivery import answers
 from calotype.delivery.answers import ClaimLost, Found
 from calotype.delivery.lanes import Lanes

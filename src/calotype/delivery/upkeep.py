@@ -9,8 +9,8 @@ import structlog
 from sqlalchemy import Connection
 
 from calotype.accounts import ledger
-from calotype.accounts.ledger import NowUs
 from calotype.database import Database
+from calotype.database.clock import NowUs
 from calotype.delivery import answers
 from calotype.storage import Storage
 
