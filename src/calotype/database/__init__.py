@@ -37,9 +37,9 @@ class Engine(Protocol):
 
     async def close(self) -> None: ...
 
-    async def write(self, work: Work[T]) -> T: ...
+    async def write(self, work: Work[T], *, autocommit: bool) -> T: ...
 
-    async def read(self, work: Work[T]) -> T: ...
+    async def read(self, work: Work[T], *, autocommit: bool) -> T: ...
 
 
 class Database:
@@ -66,21 +66,29 @@ class Database:
         """Finish what has been begun, and disconnect. Safe to call twice."""
         await self._engine.close()
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, autocommit: bool = False) -> T:
         """Run the work in a transaction: committed when this returns, undone if the work raises.
 
         On SQLite it holds the write lock from its start, so that what it has read can't change before it writes. When
         this is cancelled, the work has happened as a whole or not at all.
-        """
-        return await self._engine.write(work)
 
-    async def read(self, work: Work[T]) -> T:
-        """Run work that only reads, on one state of the database. On SQLite it waits for no writer."""
-        return await self._engine.read(work)
+        Args:
+            autocommit: each statement of the work is whole by itself. PostgreSQL is spared the transaction around
+                them, and two round trips; on SQLite nothing changes.
+        """
+        return await self._engine.write(work, autocommit=autocommit)
+
+    async def read(self, work: Work[T], *, autocommit: bool = False) -> T:
+        """Run work that only reads, on one state of the database. On SQLite it waits for no writer.
+
+        Args:
+            autocommit: each statement may see a state of its own, as for `write`.
+        """
+        return await self._engine.read(work, autocommit=autocommit)
 
     async def ping(self) -> None:
         """Ask the database something. Any exception means that it is not there."""
-        await self.read(_version)
+        await self.read(_version, autocommit=True)
 
     async def migrate(self) -> None:
         """Bring the tables to `HEAD_REVISION`, all of it or nothing; of several processes that try, one does it.

@@ -1,21 +1,46 @@
-"""PostgreSQL, by psycopg."""
+"""PostgreSQL, by psycopg: a pool of connections.
+
+Each question to it is a round trip, and most of what a capture waits for in the database is these. So transactions are
+begun by us (one question where driver and SQLAlchemy would need two), work that is one statement does without, and a
+connection from the pool is asked whether it still lives only if its socket gives reason to.
+"""
 
 from __future__ import annotations
 
-from sqlalchemy import Connection
+import select
+from typing import Any, cast
+
+from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
+from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from calotype.database import T, Work
 
 _CONNECTIONS = 8
+_READ_ONLY = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class PostgresEngine:
     """A pool of connections."""
 
     def __init__(self, url: URL) -> None:
-        self._engine = create_async_engine(url, pool_size=_CONNECTIONS, max_overflow=0, pool_pre_ping=True)
+        # AUTOCOMMIT: neither psycopg nor SQLAlchemy begins a transaction. What we begin, they do commit and roll back.
+        self._engine = create_async_engine(
+            url, pool_size=_CONNECTIONS, max_overflow=0, isolation_level="AUTOCOMMIT", pool_use_lifo=True
+        )
+        dialect: Any = self._engine.dialect
+
+        def check(connection: Any, record: object, proxy: object) -> None:
+            """Called when a connection is taken from the pool; SQLAlchemy connects anew if this raises."""
+            if not _has_something_to_read(connection.driver_connection):
+                return
+            try:  # it may be a notice
+                dialect.do_ping(connection)
+            except dialect.loaded_dbapi.Error as error:
+                raise DisconnectionError("the server has closed the connection") from error
+
+        event.listen(self._engine.sync_engine, "checkout", check)
 
     async def open(self) -> None:
         try:
@@ -28,14 +53,26 @@ class PostgresEngine:
     async def close(self) -> None:
         await self._engine.dispose()
 
-    async def write(self, work: Work[T]) -> T:
-        async with self._engine.begin() as connection:
-            return await connection.run_sync(work)
+    async def write(self, work: Work[T], *, autocommit: bool) -> T:
+        return await self._run(work, None if autocommit else "BEGIN")
 
-    async def read(self, work: Work[T]) -> T:
-        def unchanging(connection: Connection) -> T:
-            connection.exec_driver_sql("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
+    async def read(self, work: Work[T], *, autocommit: bool) -> T:
+        return await self._run(work, None if autocommit else _READ_ONLY)
+
+    async def _run(self, work: Work[T], begin: str | None) -> T:
+        def run(connection: Connection) -> T:
+            if begin is not None:
+                connection.exec_driver_sql(begin)
             return work(connection)
 
-        async with self._engine.connect() as connection:
-            return await connection.run_sync(unchanging)
+        async with self._engine.begin() as connection:
+            return await connection.run_sync(run)
+
+
+def _has_something_to_read(driver_connection: Any) -> bool:
+    """Whether an idle connection's socket has bytes, or the end. A server that stops or dies closes it."""
+    if driver_connection.closed:
+        return True
+    poll = select.poll()
+    poll.register(cast("int", driver_connection.fileno()), select.POLLIN)
+    return bool(poll.poll(0))

@@ -75,11 +75,11 @@ class SqliteEngine:
         for thread in threads:  # the writer last: closing the last connection puts the log into the file
             await asyncio.to_thread(thread.stop)
 
-    async def write(self, work: Work[T]) -> T:
+    async def write(self, work: Work[T], *, autocommit: bool = False) -> T:
         assert self._writer is not None, "the database is not open"  # noqa: S101
         return await self._writer.do(work)
 
-    async def read(self, work: Work[T]) -> T:
+    async def read(self, work: Work[T], *, autocommit: bool = False) -> T:
         assert self._reader is not None, "the database is not open"  # noqa: S101
         return await self._reader.do(work)
 
