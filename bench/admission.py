@@ -71,7 +71,8 @@ async def _measure(url: str, pause_s: float) -> list[tuple[list[float], list[flo
             admission = await database.write(
                 lambda connection: ledger.admit(
                     connection, account, f"{turn}-{number}", lease_s=60, now_us=database_now_us
-                )
+                ),
+                autocommit=True,
             )
             assert admission.refusal is None
 

@@ -260,7 +260,9 @@ class KeyRing:
             return known
         revocations = self._revocations
         query = select(api_keys).where(api_keys.c.id == key_id)
-        row = await self._database.read(lambda connection: connection.execute(query).mappings().one_or_none())
+        row = await self._database.read(
+            lambda connection: connection.execute(query).mappings().one_or_none(), autocommit=True
+        )
         self._cache.pop(key_id, None)
         if row is None:
             return None  # not kept: it may be made the next moment, and strangers would fill the cache

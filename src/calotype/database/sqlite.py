@@ -129,15 +129,19 @@ class _Thread:
 
 def _write_together(connection: Connection, orders: list[_Order[Any]]) -> None:
     answers: list[tuple[Any, BaseException | None]] = []
+    driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
     with connection.begin():
         for order in orders:
+            # SQLAlchemy's own savepoints take as long as an admission.
+            driver.execute("SAVEPOINT work").close()
             try:
-                with connection.begin_nested():
-                    answers.append((order.work(connection), None))
+                answers.append((order.work(connection), None))
             except Exception as error:
-                if not cast("sqlite3.Connection", connection.connection.dbapi_connection).in_transaction:
+                if not driver.in_transaction:
                     raise  # SQLite has undone everything: the disk is full, say
+                driver.execute("ROLLBACK TO work").close()
                 answers.append((None, error))
+            driver.execute("RELEASE work").close()
     for order, answer in zip(orders, answers, strict=True):
         order.answer(*answer)
 

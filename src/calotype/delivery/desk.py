@@ -105,7 +105,9 @@ class Desk:
     async def standing(self, caller: Principal) -> Standing:
         """Where the caller stands now."""
         account = self.account(caller)
-        return await self._database.read(lambda connection: ledger.standing_of(connection, account, self._now_us))
+        return await self._database.read(
+            lambda connection: ledger.standing_of(connection, account, self._now_us), autocommit=True
+        )
 
     async def deliver(
         self,
@@ -147,7 +149,7 @@ class Desk:
         if not asked:
             return None
         return await self._database.read(
-            lambda connection: answers.find(connection, order.caller.key_id, asked, self._now_us)
+            lambda connection: answers.find(connection, order.caller.key_id, asked, self._now_us), autocommit=True
         )
 
     async def _admit(self, order: _Order, names: Sequence[Name], asked: Sequence[Name]) -> Admission | Found | None:
@@ -171,7 +173,8 @@ class Desk:
             return admission
 
         try:
-            admission = await self._database.write(work)
+            # Without a name to claim it is one statement.
+            admission = await self._database.write(work, autocommit=not names)
         except ClaimLost:
             await asyncio.sleep(_POLL_S)  # somebody has just claimed it
             return None
