@@ -161,6 +161,28 @@ async def test_a_burst_is_exact_and_refills_at_the_rate(desk: Desk, make_account
     assert sum(admission.refusal is None for _, admission in answers) == 5
 
 
+@pytest.mark.parametrize("servers", [1, 2])
+async def test_half_a_minute_of_too_many_requests_admits_one_a_second(
+    desk: Desk, make_account: Callable[..., Account], database_url: str, servers: int
+) -> None:
+    """50 a second for 30 s on the plan `free`, spread over the servers; `bench.rate` does it with real ones."""
+    account = make_account(Limits.of(Plan(name="free", requests_per_second=1, monthly_credits=100)))
+    others = [Database(database_url) for _ in range(servers - 1)]
+    for other in others:
+        await other.open()
+    counters = [desk, *(replace(desk, database=other) for other in others)]
+    start_us, admitted_us = desk.now_us, []
+    for number in range(0, 30 * 50, servers):
+        for counter in counters:
+            counter.now_us = start_us + number * 20_000
+        asked = await asyncio.gather(*(counter.admit(account) for counter in counters))
+        admitted_us += [counters[0].now_us - start_us for _, admission in asked if admission.refusal is None]
+    for other in others:
+        await other.close()
+    assert admitted_us == [second * 1_000_000 for second in range(30)]
+    assert await desk.counts(account) == (30, 0)
+
+
 async def test_keys_do_not_share(desk: Desk, make_account: Callable[..., Account]) -> None:
     one, other = make_account(Limits(1_000_000, 1, 1)), make_account(Limits(1_000_000, 1, 1))
     await desk.admitted(one)

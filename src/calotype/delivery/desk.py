@@ -132,33 +132,36 @@ class Desk:
         names = names_of(parsed.request, idempotency_key)
         while True:
             asked = [name for name in names if name.kind != "cache" or not parsed.request.cache.refresh]
-            found = await self._find(order, asked)
-            if found is None:
+            seen = await self._find(order, asked)
+            if seen is None:
                 admission = await self._admit(order, names, asked)
                 if isinstance(admission, Admission):
                     note(admission.standing)
                     if admission.refusal is not None:
                         raise admission.refusal
                     return Delivery(_with_warnings(await self._make(order, names, note), parsed))
-                found = admission
-            if found is not None and (earlier := await self._give_again(order, found, parsed)) is not None:
-                note(await self.standing(caller))
-                return earlier
+                seen = admission
+            if seen is not None:
+                note(seen.standing)
+                if (earlier := await self._give_again(order, seen.answer, parsed)) is not None:
+                    return earlier
 
-    async def _find(self, order: _Order, asked: Sequence[Name]) -> Found | None:
+    async def _find(self, order: _Order, asked: Sequence[Name]) -> _Seen | None:
         if not asked:
             return None
-        return await self._database.read(
-            lambda connection: answers.find(connection, order.caller.key_id, asked, self._now_us), autocommit=True
-        )
+        return await self._database.read(lambda connection: self._see(connection, order, asked), autocommit=True)
 
-    async def _admit(self, order: _Order, names: Sequence[Name], asked: Sequence[Name]) -> Admission | Found | None:
+    def _see(self, connection: Connection, order: _Order, asked: Sequence[Name]) -> _Seen | None:
+        answer = answers.find(connection, order.caller.key_id, asked, self._now_us)
+        return answer and _Seen(answer, ledger.standing_of(connection, order.account, self._now_us))
+
+    async def _admit(self, order: _Order, names: Sequence[Name], asked: Sequence[Name]) -> Admission | _Seen | None:
         """Reserve and claim, unless an answer or a claim has come in the meantime. None: look again."""
         key_id, lease_s = order.caller.key_id, self._upkeep.lease_s
 
-        def work(connection: Connection) -> Admission | Found:
-            if (found := answers.find(connection, key_id, asked, self._now_us)) is not None:
-                return found
+        def work(connection: Connection) -> Admission | _Seen:
+            if (seen := self._see(connection, order, asked)) is not None:
+                return seen
             admission = ledger.admit(connection, order.account, order.request_id, lease_s=lease_s, now_us=self._now_us)
             if admission.refusal is None:
                 answers.claim(
@@ -315,6 +318,14 @@ class _Order:
     caller: Principal
     account: Account
     request_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What is there already, and where the caller stood then."""
+
+    answer: Found
+    standing: Standing
 
 
 def _object_name(order: _Order, name: Name) -> str:

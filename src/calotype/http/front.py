@@ -77,8 +77,9 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._record.request_id
             headers["X-Content-Type-Options"] = "nosniff"
-            if self._record.standing is not None:
-                headers.update(standing_headers(self._record.standing))
+            standing = await self._record.caller_standing()
+            if standing is not None:
+                headers.update(standing_headers(standing))
             if self._record.is_embeddable:
                 headers["Cross-Origin-Resource-Policy"] = "cross-origin"
         await self._send(message)

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import MutableMapping
+from collections.abc import Awaitable, Callable, MutableMapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 from uuid import uuid4
 
+import structlog
+
 from calotype.accounts.limits import Standing
 
+_log = structlog.get_logger(__name__)
 _STATE_KEY = "calotype.record"
 _CLIENT_ID = re.compile(r"[A-Za-z0-9._:/+=-]{1,128}")
 
@@ -25,12 +28,23 @@ class RequestRecord:
     error_code: str | None = None
     standing: Standing | None = None
     """Of the caller, the latest that is known."""
+    ask_standing: Callable[[], Awaitable[Standing]] | None = None
+    """Of a caller who is known. Most answers need not ask: what was done for him has told."""
 
     is_embeddable: bool = False
     """Pages of any site may show the answer."""
 
     def note(self, standing: Standing) -> None:
         self.standing = standing
+
+    async def caller_standing(self) -> Standing | None:
+        """Where the caller stands; None if there is no caller, or no asking."""
+        if self.standing is None and self.ask_standing is not None:
+            try:
+                self.standing = await self.ask_standing()
+            except Exception as error:  # an answer is better than none
+                _log.error("standing_unknown", exc_info=error)
+        return self.standing
 
 
 def open_record(scope: MutableMapping[str, Any]) -> RequestRecord:

@@ -44,7 +44,7 @@ async def post_screenshot(request: Request, services: ServicesParameter, in_flig
 async def get_screenshot(request: Request, services: ServicesParameter, in_flight: InFlightParameter) -> Response:
     query = parse_qsl(request.scope["query_string"].decode("utf-8", "replace"), keep_blank_values=True)
     if is_signed(query):
-        caller = await _noted(request, services, await link_caller(request, services, query))
+        caller = _noted(request, services, await link_caller(request, services, query))
         query = capture_query(query)
     else:
         key = next((value for name, value in query if name == "api_key"), None)
@@ -56,19 +56,19 @@ async def get_screenshot(request: Request, services: ServicesParameter, in_fligh
 
 
 async def authenticated(request: Request, services: Services, key_elsewhere: object) -> Principal:
-    """Return the caller; note the key's id for the log line, and his standing for the headers.
+    """Return the caller; note the key's id for the log line, and where to ask for his standing for the headers.
 
     Raises:
         ApiKeyMissing, ApiKeyInvalid
     """
     caller = await services.keys.authenticate(key_in_request(request.headers, key_elsewhere))
-    return await _noted(request, services, caller)
+    return _noted(request, services, caller)
 
 
-async def _noted(request: Request, services: Services, caller: Principal) -> Principal:
+def _noted(request: Request, services: Services, caller: Principal) -> Principal:
     record = record_of(request.scope)
     record.key_id = caller.key_id
-    record.note(await services.desk.standing(caller))
+    record.ask_standing = lambda: services.desk.standing(caller)
     return caller
 
 

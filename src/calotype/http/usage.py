@@ -60,7 +60,8 @@ class UsageAnswer(BaseModel):
 async def usage(request: Request, services: ServicesParameter) -> Response:
     caller = await authenticated(request, services, request.query_params.get("api_key"))
     record = record_of(request.scope)
-    standing = record.standing or await services.desk.standing(caller)
+    standing = await services.desk.standing(caller)
+    record.note(standing)
     answer = usage_of(caller, standing, record.request_id)
     return JSONResponse(answer.model_dump(mode="json"), headers={"Cache-Control": "no-store"})
 

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 import httpx
 import pytest
 
+from calotype.accounts.keys import Principal
 from calotype.accounts.limits import Limits, Standing
 from calotype.http.standing import standing_headers
 from calotype.settings import Plan
+from tests.serving import FakeDesk
 
 RESETS_AT = datetime(2030, 2, 1, tzinfo=UTC)
 
@@ -29,6 +31,30 @@ async def test_usage_of_an_unlimited_key(client: httpx.AsyncClient) -> None:
 async def test_it_asks_for_a_key(client: httpx.AsyncClient) -> None:
     headers = {"Authorization": ""}
     assert (await client.get("/v1/usage", headers=headers)).status_code == 401
+
+
+@pytest.mark.parametrize("status", [400, 404, 401])
+async def test_an_answer_says_where_the_caller_stands_if_there_is_one(client: httpx.AsyncClient, status: int) -> None:
+    path, headers = {
+        400: ("/v1/screenshot?url=http://", {}),
+        404: ("/v1/nothing", {}),
+        401: ("/v1/screenshot?url=http://example.com/", {"Authorization": "Bearer calo_x"}),
+    }[status]
+    answer = await client.get(path, headers=headers)
+    assert answer.status_code == status
+    assert ("X-Credits-Remaining" in answer.headers) == (status == 400)
+
+
+async def test_an_answer_does_not_fail_for_want_of_the_standing(
+    client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(desk: FakeDesk, caller: Principal) -> Standing:
+        raise OSError("no database")
+
+    monkeypatch.setattr(FakeDesk, "standing", fail)
+    answer = await client.get("/v1/screenshot?url=http://")
+    assert (answer.status_code, answer.json()["error"]["code"]) == (400, "invalid_url")
+    assert "X-Credits-Remaining" not in answer.headers
 
 
 @pytest.mark.parametrize(
