@@ -1,0 +1,67 @@
+"""What operators' machines ask: alive, ready, counters."""
+
+from __future__ import annotations
+
+from calotype import __version__
+from calotype.http.openapi.parts import Area, Json, failures, headers
+
+_TAG = {"name": "operations", "description": "For whoever runs the server. They ask for no key."}
+
+
+def operations() -> Area:
+    paths = {
+        "/healthz": {"get": _healthz()},
+        "/readyz": {"get": _readyz()},
+        "/metrics": {"get": _metrics()},
+    }
+    return Area(paths, tags=(_TAG,))
+
+
+def _healthz() -> Json:
+    return {
+        "operationId": "healthz",
+        "tags": ["operations"],
+        "summary": "The process is alive",
+        "security": [],
+        "responses": {"200": _plain_json("Alive.", {"ok": True, "version": __version__})},
+    }
+
+
+def _readyz() -> Json:
+    ready = {
+        "ok": True,
+        "checks": {"browser": "ready", "database": "ready"},
+        "guard": {"jail": "full", "by": ["landlock", "seccomp"]},
+    }
+    return {
+        "operationId": "readyz",
+        "tags": ["operations"],
+        "summary": "Captures can be made: browser and database answer",
+        "security": [],
+        "responses": {"200": _plain_json("Ready.", ready), **failures(["overloaded", "shutting_down"])},
+    }
+
+
+def _metrics() -> Json:
+    return {
+        "operationId": "metrics",
+        "tags": ["operations"],
+        "summary": "Counters for Prometheus",
+        "security": [],
+        "responses": {
+            "200": {
+                "description": "Prometheus' text format.",
+                "headers": headers(["X-Request-Id"]),
+                "content": {"text/plain": {"schema": {"type": "string"}}},
+            }
+        },
+    }
+
+
+def _plain_json(description: str, example: Json) -> Json:
+    schema = {"type": "object", "required": ["ok"], "properties": {"ok": {"const": True}}}
+    return {
+        "description": description,
+        "headers": headers(["X-Request-Id"]),
+        "content": {"application/json": {"schema": schema, "example": example}},
+    }

@@ -1,0 +1,174 @@
+"""`POST` and `GET /v1/screenshot`."""
+
+from __future__ import annotations
+
+from calotype.capture.result import CaptureMeta
+from calotype.errors import ERRORS
+from calotype.http.openapi.flat_parameters import flat_parameters
+from calotype.http.openapi.parts import (
+    BODY_CODES,
+    EXAMPLE_ID,
+    OF_A_KEY,
+    REF,
+    Area,
+    Json,
+    failures,
+    json_answer,
+    model_schemas,
+    prefer,
+    with_definitions,
+)
+from calotype.request import NOT_YET, CaptureRequest
+from calotype.signing import EXPIRES, KEY_ID
+
+_TAG = {"name": "screenshot", "description": "Pictures of pages."}
+_PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/avif", "application/pdf")
+_OF_OTHER_PATHS = {"not_found", "method_not_allowed", "job_finished"}
+_CAPTURE_CODES = [code for code in ERRORS if code not in _OF_OTHER_PATHS]
+_OF_A_BODY = {*BODY_CODES, "idempotency_conflict"}
+_OF_A_PICTURE = (*OF_A_KEY, "X-Cache", "Idempotency-Replayed")
+
+
+def screenshot() -> Area:
+    paths = {
+        "/v1/screenshot": {"post": _post_screenshot(), "get": _get_screenshot("getScreenshot")},
+        "/v1/": {"get": _legacy(_get_screenshot("getScreenshotLegacy"))},
+        "/v1": {"get": _legacy(_get_screenshot("getScreenshotLegacyBare"))},
+    }
+    return Area(paths, _schemas(), tags=(_TAG,))
+
+
+def _schemas() -> Json:
+    request = with_definitions(CaptureRequest.model_json_schema(ref_template=REF + "{model}"))
+    body = request.pop("CaptureRequest")
+    for name in NOT_YET:
+        field = body["properties"][name]
+        # pydantic leaves a description out where the part's own docstring says the same.
+        description = field.get("description") or _definition(request, field).get("description", "")
+        field["description"] = f"{description} Not supported yet."
+    body["properties"]["api_key"] = {"type": "string", "description": "The key, if it is not in a header."}
+    body["oneOf"] = [{"required": ["url"]}, {"required": ["html"]}]
+    answer = {
+        "ok": {"const": True},
+        "image_base64": {"type": "string", "contentEncoding": "base64"},
+        "content_type": {"enum": list(_PICTURE_TYPES)},
+        "meta": {"$ref": f"{REF}CaptureMeta"},
+    }
+    return {
+        "ScreenshotRequest": {**body, "title": "ScreenshotRequest"},
+        "ScreenshotAnswer": {"type": "object", "required": list(answer), "properties": answer},
+        **model_schemas(CaptureMeta),
+        **request,
+    }
+
+
+def _post_screenshot() -> Json:
+    examples = {
+        "url": {"summary": "A page", "value": {"url": "https://example.com", "format": "png", "full_page": True}},
+        "phone": {
+            "summary": "As a phone shows it",
+            "value": {
+                "url": "https://example.com",
+                "viewport": {"width": 390, "height": 844, "scale": 3, "mobile": True},
+            },
+        },
+        "html": {"summary": "Markup", "value": {"html": "<h1>Hello</h1>", "format": "webp"}},
+    }
+    return {
+        "operationId": "postScreenshot",
+        "tags": ["screenshot"],
+        "summary": "Capture now; JSON in, JSON out",
+        "description": "The key may also be `api_key` in the body.",
+        "security": [{"bearer": []}, {"header": []}, {}],
+        "parameters": [prefer(), _idempotency_key()],
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": {"$ref": f"{REF}ScreenshotRequest"}, "examples": examples}},
+        },
+        "responses": {"200": _picture_in_json(), **failures(_CAPTURE_CODES)},
+    }
+
+
+def _get_screenshot(operation_id: str) -> Json:
+    raw: Json = {content_type: {"schema": {"type": "string", "format": "binary"}} for content_type in _PICTURE_TYPES}
+    in_json = _picture_in_json()
+    return {
+        "operationId": operation_id,
+        "tags": ["screenshot"],
+        "summary": "Capture now; the picture itself",
+        "description": "The fields of the JSON form as flat parameters. What `meta` says there is in headers here.",
+        "security": [{"bearer": []}, {"header": []}, {"query": []}, {"link": []}],
+        "parameters": [prefer(), _response_form(), *_link_parameters(), *flat_parameters()],
+        "responses": {
+            "200": {
+                "description": "The picture, or with `response=json` what POST answers.",
+                "headers": {**in_json["headers"], **_fact_headers()},
+                "content": {**raw, **in_json["content"]},
+            },
+            **failures(code for code in _CAPTURE_CODES if code not in _OF_A_BODY),
+        },
+    }
+
+
+def _legacy(operation: Json) -> Json:
+    return {**operation, "deprecated": True, "summary": "Another name of GET /v1/screenshot"}
+
+
+def _picture_in_json() -> Json:
+    return json_answer("The picture in base64, and its facts.", "ScreenshotAnswer", _answer_example(), _OF_A_PICTURE)
+
+
+def _answer_example() -> Json:
+    meta = CaptureMeta(
+        request_id=EXAMPLE_ID,
+        elapsed_ms=812,
+        url="https://example.com/",
+        final_url="https://example.com/",
+        status_code=200,
+        title="Example Domain",
+        width=1280,
+        height=720,
+        bytes=18_204,
+    )
+    return {"ok": True, "image_base64": "/9j/4AAQSkZJRgABAQ…", "content_type": "image/jpeg", "meta": meta.model_dump()}
+
+
+def _definition(definitions: Json, field: Json) -> Json:
+    return definitions.get(str(field.get("$ref", "")).rpartition("/")[2], {})
+
+
+def _idempotency_key() -> Json:
+    return {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key and body within 24 hours get the first answer again, and cost one credit.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "example": "5f8a1b1e-3a0c-4a36-9d4a-6f0a5d0c7d11",
+    }
+
+
+def _response_form() -> Json:
+    schema = {"enum": ["image", "json"], "default": "image"}
+    return {"name": "response", "in": "query", "description": "The form of the answer.", "schema": schema}
+
+
+def _link_parameters() -> list[Json]:
+    described = {
+        KEY_ID: ("Of a signed link: the id of the key that signs.", {"type": "string"}),
+        EXPIRES: ("Of a signed link: the Unix time in seconds from which on it is refused.", {"type": "integer"}),
+    }
+    return [
+        {"name": name, "in": "query", "description": description, "schema": schema}
+        for name, (description, schema) in described.items()
+    ]
+
+
+def _fact_headers() -> Json:
+    headers: Json = {
+        f"X-Calotype-{name.replace('_', '-').title()}": {
+            "description": f"`meta.{name}`; text is percent-encoded, lists and objects are JSON.",
+            "schema": {"type": "string"},
+        }
+        for name in CaptureMeta.model_fields
+    }
+    return {**headers, "Server-Timing": {"description": "`meta.timings`.", "schema": {"type": "string"}}}
