@@ -11,7 +11,8 @@ import pytest
 from calotype.errors import ERRORS
 from calotype.http.openapi import build_document
 from calotype.request import FLAT_FIELDS, CaptureRequest, parse_body
-from tests.serving import KEY, FakeServices, serving
+from calotype.signing import sign
+from tests.serving import KEY, LINK_SECRET, FakeServices, serving
 
 METHODS = {"get", "post", "put", "patch", "delete"}
 
@@ -117,3 +118,13 @@ async def test_what_is_answered_has_the_documented_shape(document: dict[str, Any
     assert set(good.json()["meta"]) == set(schemas["CaptureMeta"]["properties"])
     documented = {name.lower() for name in document["paths"]["/v1/screenshot"]["get"]["responses"]["200"]["headers"]}
     assert {name for name in raw.headers if name.startswith("x-")} - {"x-content-type-options"} <= documented
+
+
+async def test_what_a_signed_link_answers_beside_is_documented(document: dict[str, Any]) -> None:
+    expires_s = 4_000_000_000
+    query = sign([("url", "example.com")], key_id="V1StGXR8", secret=LINK_SECRET, expires_s=expires_s)
+    async with serving(FakeServices()) as served, httpx.AsyncClient(base_url=served.url) as client:
+        answer = await client.get(f"/v1/screenshot?{query}")
+    documented = document["paths"]["/v1/screenshot"]["get"]["responses"]["200"]["headers"]
+    assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
+    assert "Cross-Origin-Resource-Policy" in documented

@@ -29,6 +29,10 @@ HEADERS: Json = {
         "description": "The answer that an earlier request with this Idempotency-Key got.",
         "schema": {"const": "true"},
     },
+    "Cross-Origin-Resource-Policy": {
+        "description": "Only with a signed link: pages of any site may show the picture.",
+        "schema": {"const": "cross-origin"},
+    },
 }
 
 SECURITY_SCHEMES: Json = {

@@ -13,6 +13,7 @@ from calotype.http.openapi.parts import (
     Area,
     Json,
     failures,
+    headers,
     json_answer,
     model_schemas,
     prefer,
@@ -102,7 +103,7 @@ def _get_screenshot(operation_id: str) -> Json:
         "responses": {
             "200": {
                 "description": "The picture, or with `response=json` what POST answers.",
-                "headers": {**in_json["headers"], **_fact_headers()},
+                "headers": {**in_json["headers"], **headers(["Cross-Origin-Resource-Policy"]), **_fact_headers()},
                 "content": {**raw, **in_json["content"]},
             },
             **failures(code for code in _CAPTURE_CODES if code not in _OF_A_BODY),
@@ -164,11 +165,11 @@ def _link_parameters() -> list[Json]:
 
 
 def _fact_headers() -> Json:
-    headers: Json = {
+    facts: Json = {
         f"X-Calotype-{name.replace('_', '-').title()}": {
             "description": f"`meta.{name}`; text is percent-encoded, lists and objects are JSON.",
             "schema": {"type": "string"},
         }
         for name in CaptureMeta.model_fields
     }
-    return {**headers, "Server-Timing": {"description": "`meta.timings`.", "schema": {"type": "string"}}}
+    return {**facts, "Server-Timing": {"description": "`meta.timings`.", "schema": {"type": "string"}}}
