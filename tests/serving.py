@@ -115,8 +115,9 @@ class FakeKeys:
             "key_1",
             "tester",
             Plan(name="unlimited"),
-            datetime(2029, 1, 1, tzinfo=UTC),
             TargetRules(allow=("10.1.2.3",)),
+            "key_1",
+            datetime(2029, 1, 1, tzinfo=UTC),
         )
 
 

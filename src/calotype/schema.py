@@ -21,6 +21,7 @@ from sqlalchemy import (
     TypeDecorator,
 )
 
+SERVICE = "screenshot"
 FIRST_START = "first_start"
 OPERATOR = "operator"
 RESERVED, SETTLED, REFUNDED = "reserved", "settled", "refunded"
@@ -70,6 +71,9 @@ api_keys = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime),
     Column("revoked_at", UtcDateTime),
+    # Of a key that replaces another: the first of their line, whose usage all of them share. None: its own.
+    Column("account_id", String(16)),
+    Column("replaced_by", String(16)),  # the key that a rotation made in its place
 )
 
 # Of several servers that start at once on one database, one makes the first key: also where reading takes no lock.
@@ -81,7 +85,8 @@ Index(
     postgresql_where=api_keys.c.origin == FIRST_START,
 )
 
-# What a key has used: one row, so that admitting a capture locks one row and no more.
+# What an account has used: one row, so that admitting a capture locks one row and no more. In this table and the two
+# below, `key_id` is the account: a key, or the first of those that replaced each other.
 key_usage = Table(
     "key_usage",
     metadata,

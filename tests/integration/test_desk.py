@@ -147,7 +147,7 @@ async def office(database: Database, tmp_path: Path) -> AsyncIterator[Office]:
 
 
 def caller(number: int = 0, **plan: Any) -> Principal:
-    return Principal(f"key{number}", None, Plan(name="team", **plan), MADE_AT, TargetRules())
+    return Principal(f"key{number}", None, Plan(name="team", **plan), TargetRules(), f"key{number}", MADE_AT)
 
 
 async def test_a_picture_costs_a_credit(office: Office) -> None:

@@ -64,7 +64,7 @@ class Desk:
         """Reserved and settled, as the counters have them; they must agree with the rows."""
         standing = await self.database.read(lambda connection: credit.standing_of(connection, account, self.clock))
         rows = select(ledger.c.state, func.count()).where(
-            ledger.c.key_id == account.key_id, ledger.c.period_start == account.period.start
+            ledger.c.key_id == account.id, ledger.c.period_start == account.period.start
         )
         by_state = Counter(
             dict(await self.database.read(lambda c: [tuple(row) for row in c.execute(rows.group_by(ledger.c.state))]))

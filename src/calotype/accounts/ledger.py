@@ -48,9 +48,10 @@ class _Reservation(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A key as the ledger sees it."""
+    """Who pays: a key, or all keys that replaced each other by rotation."""
 
-    key_id: str
+    id: str
+    """Of the first of those keys."""
     limits: Limits
     period: Period
 
@@ -128,7 +129,7 @@ def sweep(connection: Connection, *, now_us: NowUs) -> int:
 
 def standing_of(connection: Connection, account: Account, now_us: NowUs) -> Standing:
     """Where the key stands now."""
-    values = {"the_key": account.key_id, "now_us": now_us(connection)}
+    values = {"the_key": account.id, "now_us": now_us(connection)}
     row = connection.execute(statements.STANDING, values).one_or_none()
     if row is not None:
         return _standing(account, _Counts(*row))
@@ -142,7 +143,7 @@ def _count(
     """Add one to the key's counters and make the request's row, if it may be."""
     limits, is_postgresql = account.limits, connection.dialect.name == "postgresql"
     values: dict[str, Any] = {
-        "the_key": account.key_id,
+        "the_key": account.id,
         "month": account.period.start,
         "interval": limits.interval_us or 0,
         "tolerance": _NO_LIMIT if limits.interval_us is None else limits.tolerance_us,
@@ -159,7 +160,7 @@ def _count(
     if not is_postgresql:
         entry = {
             "request_id": request_id,
-            "key_id": account.key_id,
+            "key_id": account.id,
             "period_start": counts.period_start,
             "state": RESERVED,
             "created_us": counts.now_us,
@@ -176,7 +177,7 @@ def _most_credits(limits: Limits) -> int:
 def _open(connection: Connection, account: Account) -> None:
     """Make the key's row, if nobody has."""
     row = {
-        "key_id": account.key_id,
+        "key_id": account.id,
         "arrival_us": 0,
         "period_start": account.period.start,
         "reserved": 0,
@@ -218,7 +219,7 @@ def _charge_late(connection: Connection, account: Account, request_id: str) -> b
     """Charge for a request whose reservation was swept back, in the month that it is now."""
     if _move(connection, request_id, SETTLED, None, before=REFUNDED) is None:
         return True  # another call was first
-    values = {"the_key": account.key_id, "most_credits": _most_credits(account.limits)}
+    values = {"the_key": account.id, "most_credits": _most_credits(account.limits)}
     period_start = connection.execute(statements.CHARGE_LATE, values).scalar()
     if period_start is None:
         _move(connection, request_id, REFUNDED, LEASE_ENDED, before=SETTLED)

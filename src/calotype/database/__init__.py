@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 from calotype.errors import CalotypeError
 
-HEAD_REVISION = "0004"
+HEAD_REVISION = "0005"
 """The newest migration. A database that is there already is not worth importing Alembic for (100 ms at each start)."""
 
 _MIGRATION_LOCK = 0xCA107  # any number; the same for every calotype

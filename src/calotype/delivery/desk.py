@@ -99,8 +99,8 @@ class Desk:
 
     def account(self, caller: Principal) -> Account:
         """The caller as the ledger sees him."""
-        period = period_at(self._clock(), created_at=caller.created_at, reset=self._reset)
-        return Account(caller.key_id, Limits.of(caller.plan), period)
+        period = period_at(self._clock(), created_at=caller.account_since, reset=self._reset)
+        return Account(caller.account_id, Limits.of(caller.plan), period)
 
     async def standing(self, caller: Principal) -> Standing:
         """Where the caller stands now."""
@@ -152,12 +152,12 @@ class Desk:
         return await self._database.read(lambda connection: self._see(connection, order, asked), autocommit=True)
 
     def _see(self, connection: Connection, order: _Order, asked: Sequence[Name]) -> _Seen | None:
-        answer = answers.find(connection, order.caller.key_id, asked, self._now_us)
+        answer = answers.find(connection, order.account.id, asked, self._now_us)
         return answer and _Seen(answer, ledger.standing_of(connection, order.account, self._now_us))
 
     async def _admit(self, order: _Order, names: Sequence[Name], asked: Sequence[Name]) -> Admission | _Seen | None:
         """Reserve and claim, unless an answer or a claim has come in the meantime. None: look again."""
-        key_id, lease_s = order.caller.key_id, self._upkeep.lease_s
+        account_id, lease_s = order.account.id, self._upkeep.lease_s
 
         def work(connection: Connection) -> Admission | _Seen:
             if (seen := self._see(connection, order, asked)) is not None:
@@ -166,7 +166,7 @@ class Desk:
             if admission.refusal is None:
                 answers.claim(
                     connection,
-                    key_id,
+                    account_id,
                     names,
                     order.request_id,
                     is_refresh=order.request.cache.refresh,
@@ -193,7 +193,7 @@ class Desk:
         try:
             async with self._announced(order, names):
                 try:
-                    async with self._lanes.lane(order.caller.key_id, order.caller.plan.max_concurrency):
+                    async with self._lanes.lane(order.account.id, order.caller.plan.max_concurrency):
                         result = await self._capturer.capture(
                             order.request, request_id=order.request_id, rules=order.caller.rules
                         )
@@ -211,15 +211,15 @@ class Desk:
         kept = [name for name in names if name.kind == "idempotency" or not result.meta.partial]
         content = {"content_type": result.content_type, "meta": result.meta.model_dump(mode="json")}
         objects = {name: _object_name(order, name) for name in kept}
-        key_id = order.caller.key_id
+        account_id = order.account.id
 
         def work(connection: Connection) -> tuple[bool, Standing]:
             is_paid = ledger.settle(connection, order.account, order.request_id)
             for name in names:
                 if not (is_paid and name in objects):
-                    answers.drop(connection, key_id, [name], order.request_id)
+                    answers.drop(connection, account_id, [name], order.request_id)
                 else:
-                    answers.keep(connection, key_id, name, order.request_id, content, objects[name], self._now_us)
+                    answers.keep(connection, account_id, name, order.request_id, content, objects[name], self._now_us)
             return is_paid, ledger.standing_of(connection, order.account, self._now_us)
 
         try:
@@ -238,7 +238,7 @@ class Desk:
         """Give the credit back, and keep the error where the same request would get it again."""
         error = why if isinstance(why, CalotypeError) else None
         reason = error.code if error else str(why)
-        key_id = order.caller.key_id
+        account_id = order.account.id
 
         def work(connection: Connection) -> tuple[bool, Standing]:
             is_settled = not ledger.refund(connection, order.request_id, reason) and ledger.is_settled(
@@ -247,9 +247,9 @@ class Desk:
             for name in names:
                 if name.kind == "idempotency" and error is not None and not error.spec.retryable:
                     content = {"code": error.code, "message": error.message, "details": error.details}
-                    answers.keep(connection, key_id, name, order.request_id, content, None, self._now_us)
+                    answers.keep(connection, account_id, name, order.request_id, content, None, self._now_us)
                 else:
-                    answers.drop(connection, key_id, [name], order.request_id)
+                    answers.drop(connection, account_id, [name], order.request_id)
             return is_settled, ledger.standing_of(connection, order.account, self._now_us)
 
         try:
@@ -262,19 +262,19 @@ class Desk:
 
     async def _give_again(self, order: _Order, found: Found, parsed: ParsedRequest) -> Delivery | None:
         """The answer that was found, or None when there is reason to look again."""
-        key_id = order.caller.key_id
+        account_id = order.account.id
         if not found.is_same:
             raise IdempotencyConflict
         if not found.is_done:
-            await self._wait(key_id, found.name)
+            await self._wait(account_id, found.name)
             return None
         if found.object_name is None:
             raise error_from(found.content)
         image = await self._storage.get(found.object_name)
         if image is None:
-            _log.warning("answer_without_picture", key_id=key_id, object_name=found.object_name)
+            _log.warning("answer_without_picture", key_id=order.caller.key_id, object_name=found.object_name)
             await self._database.write(
-                lambda connection: answers.forget(connection, key_id, found.name, found.object_name)
+                lambda connection: answers.forget(connection, account_id, found.name, found.object_name)
             )
             return None
         meta = CaptureMeta.model_validate(found.content["meta"])
@@ -285,9 +285,9 @@ class Desk:
         fresh = meta.model_copy(update={"request_id": order.request_id, "cached": True, "elapsed_ms": 0})
         return Delivery(_with_warnings(CaptureResult(image, found.content["content_type"], fresh), parsed), is_hit=True)
 
-    async def _wait(self, key_id: str, name: Name) -> None:
+    async def _wait(self, account_id: str, name: Name) -> None:
         """Until the capture that has claimed the name may have ended."""
-        event = self._under_way.get((key_id, name.text))
+        event = self._under_way.get((account_id, name.text))
         if event is None:
             await asyncio.sleep(_POLL_S)
         else:
@@ -296,7 +296,7 @@ class Desk:
     @asynccontextmanager
     async def _announced(self, order: _Order, names: Sequence[Name]) -> AsyncGenerator[None]:
         ended = asyncio.Event()
-        places = [(order.caller.key_id, name.text) for name in names]
+        places = [(order.account.id, name.text) for name in names]
         self._under_way.update(dict.fromkeys(places, ended))
         try:
             yield

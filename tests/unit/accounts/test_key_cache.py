@@ -130,8 +130,10 @@ async def test_what_can_not_become_a_key_is_refused_by_field(keys: KeyRing, cloc
     wrong = [
         ("plan", lambda: keys.create("gold")),
         ("name", lambda: keys.create("free", name="x" * 201)),
+        ("name", lambda: keys.create("free", name="a\x1b[2J")),
+        ("name", lambda: keys.create("free", name="a\x00")),
         ("expires_at", lambda: keys.create("free", expires_at=clock.now)),
-        ("allow", lambda: keys.create("free", rules=TargetRules(allow=("http://wiki.example.com/",)))),
+        ("allow.0", lambda: keys.create("free", rules=TargetRules(allow=("http://wiki.example.com/",)))),
     ]
     for field, create in wrong:
         with pytest.raises(InvalidRequest) as caught:

@@ -57,7 +57,7 @@ def _post_url_check() -> Json:
 
 def _get_usage() -> Json:
     resets_at = datetime(2030, 2, 1, tzinfo=UTC)
-    caller = Principal("V1StGXR8", "Ada", BUILT_IN_PLANS[0], resets_at, TargetRules())
+    caller = Principal("V1StGXR8", "Ada", BUILT_IN_PLANS[0], TargetRules(), "V1StGXR8", resets_at)
     standing = Standing(Limits.of(caller.plan), 0, 0, 1, 41, resets_at)
     example = usage_of(caller, standing, EXAMPLE_ID).model_dump(mode="json")
     codes = ["api_key_missing", "api_key_invalid", "internal_error", "shutting_down"]
