@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 
 import uvicorn
 
+from calotype.accounts.administration import Administration
 from calotype.accounts.keys import Principal
 from calotype.accounts.limits import Limits, Standing
 from calotype.app import create_app
@@ -165,6 +166,7 @@ class FakeServices:
     pool: FakePool = field(default_factory=FakePool)
     jail: FakeJail = field(default_factory=FakeJail)
     database: FakeDatabase = field(default_factory=FakeDatabase)
+    administration: Administration | None = None
     in_flight: InFlight = field(default_factory=InFlight)
 
     @property

@@ -11,14 +11,15 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from functools import cache
+from functools import cache, partial
 
 import structlog
 from fastapi import FastAPI
 
 from calotype import __version__
+from calotype.accounts.administration import Administration
 from calotype.accounts.keys import KeyRing
-from calotype.accounts.opening import open_accounts
+from calotype.accounts.opening import administration, open_accounts
 from calotype.browser.cdp import Connection
 from calotype.browser.discover import find_browser, sandbox_available, sandbox_fix
 from calotype.browser.jail.levels import Jail, JailLevel, open_jail
@@ -36,6 +37,7 @@ from calotype.guard.listener import open_listeners
 from calotype.guard.policy import EgressPolicy
 from calotype.guard.proxy import EgressProxy
 from calotype.http import metrics, ops, screenshot, url_check, usage
+from calotype.http.admin import routes as admin
 from calotype.http.envelope import install_error_handlers
 from calotype.http.front import Front
 from calotype.http.in_flight import InFlight
@@ -58,6 +60,7 @@ class Services:
     settings: Settings
     database: Database
     keys: KeyRing
+    administration: Administration
     guard: EgressProxy
     pool: BrowserPool
     jail: Jail
@@ -78,7 +81,8 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
         database, keys = await stack.enter_async_context(open_accounts(settings))
         guard, pool, jail, capturer = await stack.enter_async_context(_open_captures(settings))
         desk = await stack.enter_async_context(_open_desk(settings, database, capturer))
-        yield Services(settings, database, keys, guard, pool, jail, desk)
+        operator = administration(database, keys, settings)
+        yield Services(settings, database, keys, operator, guard, pool, jail, desk)
 
 
 @asynccontextmanager
@@ -116,7 +120,10 @@ def create_app(
     app.include_router(usage.router)
     app.include_router(ops.router)
     app.include_router(metrics.router)
-    app.openapi = cache(build_document)
+    has_admin = settings.admin.token is not None
+    if has_admin:
+        app.include_router(admin.router)
+    app.openapi = cache(partial(build_document, has_admin=has_admin))
     return app
 
 

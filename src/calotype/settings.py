@@ -7,12 +7,14 @@ Names are an interface: `CALOTYPE_BROWSER__PAGES` is `browser.pages` here, in a 
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+_ADMIN_TOKEN = re.compile(r"(?!calo_)[\x21-\x7e]{32,}")
 _CORES = os.cpu_count() or 1
 
 
@@ -117,6 +119,22 @@ class KeySettings(_Section):
     )
 
 
+class AdminSettings(_Section):
+    token: SecretStr | None = Field(
+        default=None,
+        description="Opens the operator's HTTP API, `/admin/v1`: at least 32 visible ASCII characters, and no API key. "
+        "Unset: there is no such API.",
+    )
+
+    @field_validator("token")
+    @classmethod
+    def _token_is_hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
+        text = None if value is None else value.get_secret_value()
+        if text is not None and not _ADMIN_TOKEN.fullmatch(text):
+            raise ValueError("must be at least 32 visible ASCII characters, and no API key")
+        return value
+
+
 class StorageSettings(_Section):
     url: str = Field(default="", description="Where pictures are kept; empty means `file://<data_dir>/images`.")
 
@@ -170,6 +188,7 @@ class Settings(BaseSettings):
     browser: BrowserSettings = BrowserSettings()
     guard: GuardSettings = GuardSettings()
     keys: KeySettings = KeySettings()
+    admin: AdminSettings = AdminSettings()
     storage: StorageSettings = StorageSettings()
     credits: CreditSettings = CreditSettings()
     log: LogSettings = LogSettings()

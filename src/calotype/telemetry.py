@@ -21,12 +21,22 @@ from calotype.settings import LogSettings
 MASK = "***"
 
 _SECRET_NAMES = frozenset(
-    {"api_key", "authorization", "cookie", "password", "pepper", "proxy_authorization", "set_cookie", "x_api_key"}
+    {
+        "api_key",
+        "authorization",
+        "cookie",
+        "password",
+        "pepper",
+        "proxy_authorization",
+        "set_cookie",
+        "token",
+        "x_api_key",
+    }
 )
 _SECRETS_IN_TEXT = (
     (re.compile(r"\bcalo_[A-Za-z0-9_-]{6,}"), MASK),  # a key, whole or cut short
     (re.compile(r"(?i)((?:api_?key|signature)(?:=|%3d))[^&\s\"'#]+"), rf"\1{MASK}"),
-    (re.compile(r"(?i)(\"(?:api_key|password)\"\s*:\s*\")[^\"]*"), rf"\1{MASK}"),
+    (re.compile(r"(?i)(\"(?:api_key|password|token)\"\s*:\s*\")[^\"]*"), rf"\1{MASK}"),
     (
         re.compile(r"(?i)\b((?:x-api-key|(?:proxy-)?authorization|(?:set-)?cookie)\"?'?\s*[:=]\s*)[^\r\n]+"),
         rf"\1{MASK}",

@@ -74,7 +74,7 @@ def test_every_flat_parameter_is_documented(path: str, document: dict[str, Any])
 def test_statuses_and_codes_are_those_of_the_table(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         for status, answer in operation["responses"].items():
-            if status == "200":
+            if status in ("200", "201"):
                 continue
             examples = answer["content"]["application/json"]["examples"]
             assert examples, (path, method, status)
@@ -99,11 +99,12 @@ def test_examples_of_requests_are_valid(document: dict[str, Any]) -> None:
         assert parse_body(example["value"], strict=True).request
 
 
-async def test_it_is_served_and_every_documented_operation_exists(document: dict[str, Any]) -> None:
+async def test_it_is_served_and_every_documented_operation_exists() -> None:
     async with serving(FakeServices()) as served, httpx.AsyncClient(base_url=served.url) as client:
-        assert (await client.get("/openapi.json")).json() == document
+        served_document = (await client.get("/openapi.json")).json()
+        assert served_document == build_document(has_admin=False)
         headers = {"Authorization": f"Bearer {KEY}"}
-        for path, method, _ in operations(document):
+        for path, method, _ in operations(served_document):
             answer = await client.request(method, path, headers=headers)
             assert answer.status_code not in (404, 405, 500), (method, path)
 

@@ -90,9 +90,9 @@ def test_a_key_that_does_not_exist_can_not_be_revoked(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("expiry", "expected"),
     [
-        ("2999-12-31", "2999-12-31T00:00:00+00:00"),
-        ("2999-12-31T12:00:00+02:00", "2999-12-31T10:00:00+00:00"),
-        ("2999-12-31T12:00Z", "2999-12-31T12:00:00+00:00"),
+        ("2999-12-31", "2999-12-31T00:00:00Z"),
+        ("2999-12-31T12:00:00+02:00", "2999-12-31T10:00:00Z"),
+        ("2999-12-31T12:00Z", "2999-12-31T12:00:00Z"),
     ],
 )
 def test_a_date_or_time_is_taken_as_utc_unless_it_says_otherwise(tmp_path: Path, expiry: str, expected: str) -> None:

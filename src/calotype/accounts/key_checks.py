@@ -10,7 +10,8 @@ from calotype.guard.rules import RuleList
 from calotype.schema import NAME_MAX_CHARS
 from calotype.settings import Plan, TargetRules
 
-_RULES_MAX = 1000
+RULES_MAX = 1000
+"""Entries of `allow`, and of `deny`."""
 _RULE_MAX_CHARS = 300  # a host name has 253 at most
 _UNPRINTABLE = {"Cc", "Cs"}  # control characters, halves of a surrogate pair
 
@@ -38,18 +39,22 @@ def rule_problems(rules: TargetRules) -> list[Detail]:
     """One for each entry that can't be read."""
     problems: list[Detail] = []
     for field, entries in (("allow", rules.allow), ("deny", rules.deny)):
-        if len(entries) > _RULES_MAX:
-            problems.append(_problem(field, f"A key has at most {_RULES_MAX} entries of a kind."))
+        if len(entries) > RULES_MAX:
+            problems.append(_problem(field, f"A key has at most {RULES_MAX} entries of a kind."))
             continue
         for index, entry in enumerate(entries):
-            if len(entry) > _RULE_MAX_CHARS:
-                problems.append(_problem(f"{field}.{index}", f"An entry has at most {_RULE_MAX_CHARS} characters."))
-                continue
-            try:
-                RuleList.parse([entry], setting=field)
-            except ValueError as error:
-                problems.append(_problem(f"{field}.{index}", str(error)))
+            problems += entry_problems(f"{field}.{index}", entry)
     return problems
+
+
+def entry_problems(field: str, entry: str) -> list[Detail]:
+    if len(entry) > _RULE_MAX_CHARS:
+        return [_problem(field, f"An entry has at most {_RULE_MAX_CHARS} characters.")]
+    try:
+        RuleList.parse([entry], setting=field)
+    except ValueError as error:
+        return [_problem(field, str(error))]
+    return []
 
 
 def raise_if_any(problems: list[Detail]) -> None:

@@ -10,6 +10,7 @@ _ALPHABET = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ID_CHARS = 8
 _SECRET_CHARS = 43  # of 62 characters each: 256 bits
 _ID = re.compile(rf"[0-9A-Za-z]{{{_ID_CHARS}}}")
+_START = re.compile(r"\s*calo_([0-9A-Za-z]+)")
 _KEY = re.compile(rf"calo_([0-9A-Za-z]{{{_ID_CHARS}}})_([0-9A-Za-z]{{{_SECRET_CHARS}}})")
 
 
@@ -33,6 +34,12 @@ def read_key(text: str) -> KeyText | None:
     """Take a key apart; None if the text can't be one."""
     match = _KEY.fullmatch(text)
     return KeyText(match[1], match[2]) if match else None
+
+
+def key_id_in(text: str) -> str:
+    """The id of a key, given as such or as the key, be it cut short."""
+    match = _START.match(text)
+    return match[1] if match else text
 
 
 def is_key_id(text: str) -> bool:

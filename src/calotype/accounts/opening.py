@@ -6,6 +6,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
+from calotype.accounts.administration import Administration
 from calotype.accounts.keys import KeyRing
 from calotype.accounts.pepper import load_pepper
 from calotype.database import Database
@@ -27,6 +28,17 @@ async def open_accounts(settings: Settings) -> AsyncGenerator[tuple[Database, Ke
         yield database, KeyRing(database, pepper=load_pepper(settings), plans=settings.plan, clock=_now)
     finally:
         await database.close()
+
+
+@asynccontextmanager
+async def open_administration(settings: Settings) -> AsyncGenerator[Administration]:
+    """Open what an operator does with keys. Raises as `open_accounts`."""
+    async with open_accounts(settings) as (database, keys):
+        yield administration(database, keys, settings)
+
+
+def administration(database: Database, keys: KeyRing, settings: Settings) -> Administration:
+    return Administration(database, keys, settings, clock=_now)
 
 
 def _now() -> datetime:

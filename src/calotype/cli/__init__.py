@@ -22,9 +22,11 @@ if TYPE_CHECKING:
 _SUBCOMMANDS = {
     "capture": "Make a picture of one page, without a server.",
     "doctor": "Say what this machine lacks, and the settings in effect.",
-    "keys": "Make, list and revoke API keys.",
+    "keys": "Make, list, replace and revoke API keys.",
+    "plans": "List the plans that keys can be on.",
     "serve": "Serve the HTTP API.",
     "sign": "Sign a link that shows a capture without the key.",
+    "usage": "Say what a key has used of its plan.",
 }
 
 

@@ -1,4 +1,4 @@
-"""The option type of `--expires`: when something ends."""
+"""The option types of `--expires` and `--grace`: when something ends, and how long it goes on."""
 
 from __future__ import annotations
 
@@ -27,8 +27,24 @@ class Expiry(click.ParamType[datetime]):
         return moment
 
 
+class Age(click.ParamType[timedelta]):
+    """`30m`, `24h`, `7d`."""
+
+    name = "age"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> timedelta:
+        match = _AGE.fullmatch(str(value))
+        if match is None:
+            self.fail(f"{value!r} is not an age such as 30m, 24h or 7d.", param, ctx)
+        return _age(match)
+
+
 def _moment(text: str, now: datetime) -> datetime:
     if match := _AGE.fullmatch(text):
-        return now + timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})
+        return now + _age(match)
     moment = datetime.fromisoformat(text)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _age(match: re.Match[str]) -> timedelta:
+    return timedelta(**{_AGE_UNITS[match[2]]: int(match[1])})

@@ -38,8 +38,10 @@ class _TooSlow(InvalidRequest, BodyUnread):
     pass
 
 
-async def read_json_object(request: Request, max_bytes: int) -> Mapping[str, Any]:
-    """Return the JSON object that the body is.
+async def read_json_object(
+    request: Request, max_bytes: int, *, empty: Mapping[str, Any] | None = None
+) -> Mapping[str, Any]:
+    """Return the JSON object that the body is; `empty`, if given, for a body without content.
 
     Raises:
         UnsupportedMediaType: it is declared as something else.
@@ -49,6 +51,8 @@ async def read_json_object(request: Request, max_bytes: int) -> Mapping[str, Any
     """
     _check_media_type(request)
     content = await _read(request, max_bytes)
+    if not content and empty is not None:
+        return empty
     if not content:
         raise InvalidRequest('The request body is empty. Send a JSON object such as {"url": "https://example.com"}.')
     try:

@@ -15,13 +15,14 @@ def key_in_request(headers: Headers, elsewhere: object) -> str | None:
     """
     if elsewhere is not None and not isinstance(elsewhere, str):
         raise _error("`api_key` must be a string.", "wrong_type")
-    given = {key for key in (_bearer(headers), headers.get("x-api-key", "").strip(), elsewhere) if key}
+    given = {key for key in (bearer_token(headers), headers.get("x-api-key", "").strip(), elsewhere) if key}
     if len(given) > 1:
         raise _error("The request carries two different API keys; send one.", "contradiction")
     return given.pop() if given else None
 
 
-def _bearer(headers: Headers) -> str | None:
+def bearer_token(headers: Headers) -> str | None:
+    """What stands behind `Authorization: Bearer` (RFC 6750)."""
     scheme, _, key = headers.get("authorization", "").strip().partition(" ")
     return key.strip() if scheme.lower() == "bearer" else None
 

@@ -10,6 +10,7 @@ from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, Request
 
+from calotype.accounts.administration import Administration
 from calotype.accounts.keys import Principal
 from calotype.accounts.limits import Standing
 from calotype.delivery.desk import Delivery
@@ -92,6 +93,9 @@ class Services(Protocol):
 
     @property
     def keys(self) -> Authenticator: ...
+
+    @property
+    def administration(self) -> Administration: ...
 
     @property
     def desk(self) -> Desk: ...

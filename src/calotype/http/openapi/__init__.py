@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from calotype import __version__
 from calotype.http.openapi.account import account
+from calotype.http.openapi.admin import admin
 from calotype.http.openapi.components import HEADERS, SECURITY_SCHEMES, failure_schema
 from calotype.http.openapi.operations import operations
 from calotype.http.openapi.parts import Json
 from calotype.http.openapi.screenshot import screenshot
 
-_AREAS = (screenshot, account, operations)
+_AREAS = (screenshot, account, operations, admin)
 _DESCRIPTION = """\
 Turns a URL, or markup, into a picture of the page.
 
@@ -24,9 +25,9 @@ Unknown fields do not fail a request; each gives an entry in `meta.warnings`, un
 """
 
 
-def build_document() -> Json:
-    """The document as JSON's types."""
-    areas = [make_area() for make_area in _AREAS]
+def build_document(*, has_admin: bool = True) -> Json:
+    """The document as JSON's types; `has_admin`: with the operator's API, which not every server has."""
+    areas = [make_area() for make_area in _AREAS if has_admin or make_area is not admin]
     return {
         "openapi": "3.1.0",
         "info": {
