@@ -20,6 +20,7 @@ from calotype.errors import Detail, InvalidRequest, NotFound
 from calotype.settings import Settings, TargetRules
 
 _NO_RULES = TargetRules()
+_UNKNOWN = "There is no such key."  # not repeated: it may be most of a key
 _NOTHING = Limits(None, 1, 0)
 
 
@@ -99,14 +100,14 @@ class Administration:
         Raises:
             InvalidRequest
         """
-        rotation = await self._keys.rotate(key_id_in(key_id), grace=grace, expires_at=expires_at)
+        rotation = await self._keys.rotate(_id(key_id), grace=grace, expires_at=expires_at)
         if rotation is None:
-            raise _unknown(key_id)
+            raise NotFound(_UNKNOWN)
         return ReplacedKey(rotation.new.text, self._describe(rotation.new.info), self._describe(rotation.old))
 
     async def revoke(self, key_id: str) -> KeyDescription:
         """End a key; of one that has ended, nothing changes."""
-        await self._keys.revoke(key_id_in(key_id))
+        await self._keys.revoke(_id(key_id))
         return self._describe(await self._find(key_id))
 
     async def list(self) -> list[KeyDescription]:
@@ -119,7 +120,7 @@ class Administration:
         Raises:
             InvalidRequest: the cursor is none of ours.
         """
-        after = None if cursor is None else await self._keys.find(cursor)
+        after = await self._keys.find(cursor) if cursor is not None and is_key_id(cursor) else None
         if cursor is not None and after is None:
             message = "The cursor is not one that a list ended with."
             raise InvalidRequest(message, details=[{"field": "cursor", "message": message}])
@@ -137,9 +138,9 @@ class Administration:
         return await self._usage(await self._find(key_id))
 
     async def _find(self, key_id: str) -> KeyInfo:
-        info = await self._keys.find(key_id_in(key_id))
+        info = await self._keys.find(_id(key_id))
         if info is None:
-            raise _unknown(key_id)
+            raise NotFound(_UNKNOWN)
         return info
 
     async def _usage(self, info: KeyInfo) -> KeyUsage:
@@ -153,6 +154,12 @@ class Administration:
         return KeyDescription.of(info, self._clock())
 
 
-def _unknown(key_id: str) -> NotFound:
-    key_id = key_id_in(key_id)  # what is none is not repeated: it may be most of a key
-    return NotFound(f"There is no key {key_id!r}." if is_key_id(key_id) else "There is no such key.")
+def _id(key_id: str) -> str:
+    """
+    Raises:
+        NotFound: it can't be one. PostgreSQL would not take any text.
+    """
+    key_id = key_id_in(key_id)
+    if not is_key_id(key_id):
+        raise NotFound(_UNKNOWN)
+    return key_id
