@@ -16,10 +16,11 @@ from sqlalchemy import Connection, func, select
 from calotype.accounts import ledger as credit
 from calotype.accounts.key_making import Rotation
 from calotype.accounts.keys import KeyRing, Principal
-from calotype.accounts.ledger import Account, database_now_us
+from calotype.accounts.ledger import Account
 from calotype.accounts.limits import Limits, Standing
 from calotype.accounts.periods import period_at
 from calotype.database import Database
+from calotype.database.clock import database_now_us
 from calotype.errors import ApiKeyInvalid, InvalidRequest, QuotaReached
 from calotype.schema import key_usage, ledger
 from calotype.settings import Plan, Settings, TargetRules

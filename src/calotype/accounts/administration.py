@@ -12,10 +12,11 @@ from calotype.accounts.key_checks import expiry_problems, plan_problems
 from calotype.accounts.key_info import KeyInfo
 from calotype.accounts.key_text import is_key_id, key_id_in
 from calotype.accounts.keys import KeyRing
-from calotype.accounts.ledger import Account, NowUs, database_now_us
+from calotype.accounts.ledger import Account
 from calotype.accounts.limits import Limits
 from calotype.accounts.periods import period_at
 from calotype.database import Database
+from calotype.database.clock import NowUs, database_now_us
 from calotype.errors import Detail, InvalidRequest, NotFound
 from calotype.settings import Settings, TargetRules
 
