@@ -14,6 +14,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+PLAN_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
 _ADMIN_TOKEN = re.compile(r"(?!calo_)[\x21-\x7e]{32,}")
 _CORES = os.cpu_count() or 1
 
@@ -159,7 +160,7 @@ class LogSettings(_Section):
 class Plan(_Section):
     """What a key may use (contract, section 5)."""
 
-    name: str = Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")
+    name: str = Field(pattern=PLAN_NAME)
     requests_per_second: float | None = Field(default=None, gt=0, description="None: unlimited.")
     burst: int | None = Field(default=None, ge=1, description="None: the rate, at least 1.")
     monthly_credits: int | None = Field(default=None, ge=0, description="None: unlimited.")

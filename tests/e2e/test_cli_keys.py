@@ -81,6 +81,90 @@ def test_a_leaked_key_is_revoked_by_its_text(tmp_path: Path) -> None:
     assert _listed(tmp_path)[0]["state"] == "revoked"
 
 
+def test_a_key_is_shown_with_all_that_may_be_known(tmp_path: Path) -> None:
+    plans = {"CALOTYPE_PLANS": '[{"name": "team", "requests_per_second": 20, "burst": 40, "monthly_credits": 5000}]'}
+    made = _calotype(tmp_path, "keys", "create", "--plan", "team", "--name", "Ann", "--deny", "x.example.com", **plans)
+    key = made.stdout.strip()
+    key_id = key.split("_")[1]
+    shown = _calotype(tmp_path, "keys", "show", key_id, "--json", **plans)
+    assert shown.returncode == 0, shown.stderr
+    details = json.loads(shown.stdout)
+    usage = details.pop("usage")
+    assert details == _listed(tmp_path)[0]
+    assert usage["plan"]["monthly_credits"] == 5000
+    assert (usage["credits"]["used"], usage["credits"]["remaining"]) == (0, 5000)
+    words = _calotype(tmp_path, "keys", "show", key, **plans)  # a key pasted whole
+    for fact in (key_id, "Ann", "active", "x.example.com", "5000 credits a month", "0 used, 0 reserved, 5000 left"):
+        assert fact in words.stdout
+    assert key not in words.stdout + words.stderr
+
+    used = json.loads(_calotype(tmp_path, "usage", "--key", key, "--json", **plans).stdout)
+    assert used == usage
+    assert "5000 left" in _calotype(tmp_path, "usage", "--key", key_id, **plans).stdout
+    gone = json.loads(_calotype(tmp_path, "usage", "--key", key_id, "--json").stdout)  # the plan, from the settings
+    assert (gone["plan"], gone["credits"]["remaining"]) == (None, 0)
+
+
+def test_a_key_is_replaced_at_once_or_after_a_grace_time(tmp_path: Path) -> None:
+    text = _create(tmp_path, "--plan", "free", "--name", "Ann", "--allow", "10.0.0.0/8")
+    for grace, state in (("24h", "active"), (None, "revoked")):
+        key_id = text.split("_")[1]
+        before = datetime.now(UTC)
+        rotated = _calotype(tmp_path, "keys", "rotate", key_id, *(["--grace", grace] if grace else []))
+        assert rotated.returncode == 0, rotated.stderr
+        assert _KEY.fullmatch(rotated.stdout)
+        assert key_id in rotated.stderr
+        assert rotated.stdout.strip() not in rotated.stderr
+        by_id = {entry["id"]: entry for entry in _listed(tmp_path)}
+        new, old = by_id[rotated.stdout.split("_")[1]], by_id[key_id]
+        assert (old["state"], old["replaced_by"]) == (state, new["id"])
+        assert (new["plan"], new["name"], new["allow"], new["expires_at"]) == ("free", "Ann", ["10.0.0.0/8"], None)
+        if grace:
+            ends_at, day = datetime.fromisoformat(old["expires_at"]), timedelta(hours=24)
+            assert before + day <= ends_at <= datetime.now(UTC) + day
+        text = rotated.stdout
+
+
+def test_what_can_not_be_replaced_stays_as_it_is(tmp_path: Path) -> None:
+    key_id = _create(tmp_path, "--plan", "free").split("_")[1]
+    for arguments, status, said in (
+        ([key_id, "--grace", "tomorrow"], 2, "24h"),
+        ([key_id, "--expires", "2001-01-01"], 2, "in the past"),
+        (["nobody00"], 1, "no such key"),
+    ):
+        answer = _calotype(tmp_path, "keys", "rotate", *arguments)
+        assert (answer.returncode, answer.stdout) == (status, "")
+        assert said in answer.stderr
+    assert [entry["state"] for entry in _listed(tmp_path)] == ["active"]
+    _calotype(tmp_path, "keys", "revoke", key_id)
+    answer = _calotype(tmp_path, "keys", "rotate", key_id)
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert "is revoked" in answer.stderr
+
+
+def test_plans_are_listed_with_all_their_fields(tmp_path: Path) -> None:
+    plans = {"CALOTYPE_PLANS": '[{"name": "team", "requests_per_second": 2.5, "monthly_credits": 5000}]'}
+    listed = json.loads(_calotype(tmp_path, "plans", "list", "--json", **plans).stdout)
+    assert [plan["name"] for plan in listed] == ["free", "unlimited", "team"]
+    assert listed[2] == {
+        **{"name": "team", "requests_per_second": 2.5, "burst": 2, "monthly_credits": 5000},
+        **{"max_concurrency": None, "max_priority": 2**31 - 1},
+    }
+    head, _, unlimited, team = _calotype(tmp_path, "plans", "list", **plans).stdout.splitlines()
+    assert [name.lower() for name in head.split()] == list(listed[0])
+    assert unlimited.split()[:2] == ["unlimited", "unlimited"]
+    assert team.split()[:4] == ["team", "2.5", "2", "5000"]
+    assert list(tmp_path.iterdir()) == []  # nothing was made
+
+
+@pytest.mark.parametrize("command", [["keys", "show"], ["usage", "--key"]])
+@pytest.mark.parametrize("key_id", ["nobody00", "no key at all"])
+def test_of_a_key_that_does_not_exist_nothing_is_known(tmp_path: Path, command: list[str], key_id: str) -> None:
+    answer = _calotype(tmp_path, *command, key_id)
+    assert (answer.returncode, answer.stdout) == (1, "")
+    assert "no such key" in answer.stderr
+
+
 def test_a_key_that_does_not_exist_can_not_be_revoked(tmp_path: Path) -> None:
     answer = _calotype(tmp_path, "keys", "revoke", "nobody00")
     assert answer.returncode == 1
@@ -147,6 +231,10 @@ def test_a_too_long_name_ends_with_1_and_makes_no_key(tmp_path: Path) -> None:
         ("CALOTYPE_GUARD__ALLOW", "127.0.0.1", "CALOTYPE_GUARD__ALLOW"),
         ("CALOTYPE_PLANS", '[{"name": "Team"}]', "CALOTYPE_PLANS[0].name"),
         ("CALOTYPE_KEYS", '{"pepper": ["hunter2"]}', "CALOTYPE_KEYS__PEPPER"),
+        ("CALOTYPE_ADMIN__TOKEN", "hunter2", "CALOTYPE_ADMIN__TOKEN: must be at least 32"),
+        ("CALOTYPE_ADMIN__TOKEN", "", "CALOTYPE_ADMIN__TOKEN: must be at least 32"),
+        ("CALOTYPE_ADMIN__TOKEN", "hunter2 " * 8, "CALOTYPE_ADMIN__TOKEN"),
+        ("CALOTYPE_ADMIN__TOKEN", f"calo_V1StGXR8_{'hunter2' * 7}", "CALOTYPE_ADMIN__TOKEN"),
     ],
 )
 def test_a_wrong_setting_ends_with_2_and_is_named(tmp_path: Path, variable: str, value: str, said: str) -> None:

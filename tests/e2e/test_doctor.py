@@ -42,6 +42,14 @@ def test_a_machine_that_has_everything_is_healthy(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+def test_the_admin_token_is_masked(tmp_path: Path) -> None:
+    token = "hunter2-hunter2-hunter2-hunter2-hunter2"
+    for arguments in ([], ["--json"]):
+        answer = _doctor(tmp_path, *arguments, CALOTYPE_ADMIN__TOKEN=token)
+        assert "**********" in answer.stdout
+        assert "hunter2" not in answer.stdout + answer.stderr
+
+
 def test_the_report_as_json_says_the_same(tmp_path: Path) -> None:
     report = _report(_doctor(tmp_path, "--json"))
     assert report["ok"] is True

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from datetime import datetime
 
 from calotype.errors import Detail, InvalidRequest
 from calotype.guard.rules import RuleList
 from calotype.schema import NAME_MAX_CHARS
-from calotype.settings import Plan, TargetRules
+from calotype.settings import PLAN_NAME, Plan, TargetRules
 
 RULES_MAX = 1000
 """Entries of `allow`, and of `deny`."""
@@ -27,7 +28,12 @@ def name_problems(name: str | None) -> list[Detail]:
 
 def plan_problems(name: str, plan: Plan | None) -> list[Detail]:
     """`plan` is the one of that name."""
-    return [] if plan is not None else [_problem("plan", f"There is no plan {name[:64]!r}.")]
+    if plan is not None:
+        return []
+    # What can't be a name is not repeated: it may be a secret in the wrong place.
+    return [
+        _problem("plan", f"There is no plan {name!r}." if re.fullmatch(PLAN_NAME, name) else "There is no such plan.")
+    ]
 
 
 def expiry_problems(expires_at: datetime | None, now: datetime) -> list[Detail]:
