@@ -40,6 +40,25 @@ async def test_a_revocation_elsewhere_takes_effect_within_5_s(keys: KeyRing, dat
         await keys.authenticate(key.text)
 
 
+async def test_a_replacement_takes_effect_here_at_once_and_elsewhere_within_5_s(
+    keys: KeyRing, database: Database, clock: Clock
+) -> None:
+    elsewhere = ring(database, clock)
+    key = await keys.create("free")
+    await keys.authenticate(key.text)
+    await elsewhere.authenticate(key.text)
+    rotation = await keys.rotate(key.key_id)
+    assert rotation is not None
+    assert (await elsewhere.authenticate(rotation.new.text)).account_id == key.key_id
+    with pytest.raises(ApiKeyInvalid):
+        await keys.authenticate(key.text)
+    # Until then it counts on the same account.
+    assert (await elsewhere.authenticate(key.text)).account_id == key.key_id
+    clock.advance(seconds=4.99)
+    with pytest.raises(ApiKeyInvalid):
+        await elsewhere.authenticate(key.text)
+
+
 async def test_a_revocation_elsewhere_takes_effect_although_the_time_is_set_back(
     keys: KeyRing, database: Database, clock: Clock
 ) -> None:
