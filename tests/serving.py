@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,9 +16,10 @@ from calotype.accounts.limits import Limits, Standing
 from calotype.app import create_app
 from calotype.capture.result import CaptureMeta, CaptureResult
 from calotype.delivery.desk import Delivery
-from calotype.errors import ApiKeyInvalid, ApiKeyMissing, BlockedTarget
+from calotype.errors import ApiKeyInvalid, ApiKeyMissing, BlockedTarget, NotFound
 from calotype.http.in_flight import InFlight
 from calotype.http.wire import HEAD_MAX_BYTES, HttpProtocol
+from calotype.jobs.desk import Accepted, Seen, Wanted
 from calotype.request import CaptureRequest, ParsedRequest, Warning_
 from calotype.settings import Plan, ServerSettings, Settings, TargetRules
 from calotype.signing import Query, link_secret, read_link
@@ -155,6 +156,24 @@ class FakeDatabase:
             raise self.failure
 
 
+class FakeJobDesk:
+    """Accepts every job, and forgets it at once."""
+
+    async def accept(self, wanted: Sequence[Wanted], caller: Principal, **_: object) -> Accepted:
+        return Accepted([f"00000000-0000-4000-8000-{number:012}" for number in range(len(wanted))])
+
+    async def see(self, job_id: str, **_: object) -> Seen:
+        raise NotFound("There is no such job.")
+
+    wait = cancel = see
+
+    async def listed(self, caller: Principal, **_: object) -> list[object]:
+        return []
+
+    def webhook_check(self, caller: Principal) -> Callable[[str], None]:
+        return lambda url: None
+
+
 @dataclass
 class FakeServices:
     settings: Settings = field(
@@ -167,6 +186,7 @@ class FakeServices:
     jail: FakeJail = field(default_factory=FakeJail)
     database: FakeDatabase = field(default_factory=FakeDatabase)
     administration: Administration | None = None
+    job_desk: FakeJobDesk = field(default_factory=FakeJobDesk)
     in_flight: InFlight = field(default_factory=InFlight)
 
     @property

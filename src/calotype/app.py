@@ -36,15 +36,18 @@ from calotype.errors import CalotypeError
 from calotype.guard.listener import open_listeners
 from calotype.guard.policy import EgressPolicy
 from calotype.guard.proxy import EgressProxy
-from calotype.http import metrics, ops, screenshot, url_check, usage
+from calotype.http import jobs, metrics, ops, screenshot, url_check, usage
 from calotype.http.admin import routes as admin
 from calotype.http.envelope import install_error_handlers
 from calotype.http.front import Front
 from calotype.http.in_flight import InFlight
 from calotype.http.openapi import build_document
 from calotype.http.services import Services as ServicesForRoutes
+from calotype.jobs.desk import JobDesk
+from calotype.jobs.opening import JobParts
+from calotype.jobs.runner import Runner
 from calotype.settings import BrowserSettings, Settings
-from calotype.storage import open_storage
+from calotype.storage import Storage, open_storage
 
 _log = structlog.get_logger(__name__)
 
@@ -65,14 +68,20 @@ class Services:
     pool: BrowserPool
     jail: Jail
     desk: Desk
+    job_desk: JobDesk
+    runner: Runner | None
+    """None: this process runs no jobs."""
 
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[ServicesForRoutes]]
 
 
 @asynccontextmanager
-async def open_services(settings: Settings) -> AsyncGenerator[Services]:
+async def open_services(settings: Settings, *, runs_jobs: bool = True) -> AsyncGenerator[Services]:
     """Open everything a server needs; close it in reverse when the block ends.
+
+    Args:
+        runs_jobs: else they are left to `calotype worker`.
 
     Raises:
         CalotypeError, BrowserStartFailed, OSError, SQLAlchemyError: something is missing; nothing is left open.
@@ -80,9 +89,27 @@ async def open_services(settings: Settings) -> AsyncGenerator[Services]:
     async with AsyncExitStack() as stack:
         database, keys = await stack.enter_async_context(open_accounts(settings))
         guard, pool, jail, capturer = await stack.enter_async_context(_open_captures(settings))
-        desk = await stack.enter_async_context(_open_desk(settings, database, capturer))
+        storage = open_storage(settings.storage_url)
+        lanes = Lanes(queue=settings.browser.queue, timeout_s=settings.browser.queue_timeout_s)
+        desk = await stack.enter_async_context(_open_desk(settings, database, storage, lanes, capturer))
+        parts = JobParts(settings, database, storage, keys)
+        runner = parts.runner(capturer, lanes) if runs_jobs else None
+        await stack.enter_async_context(parts.running(runner))
         operator = administration(database, keys, settings)
-        yield Services(settings, database, keys, operator, guard, pool, jail, desk)
+        yield Services(settings, database, keys, operator, guard, pool, jail, desk, parts.desk(), runner)
+
+
+@asynccontextmanager
+async def open_worker(settings: Settings) -> AsyncGenerator[Runner]:
+    """Open what runs jobs, and nothing that serves. Raises as `open_services`."""
+    async with AsyncExitStack() as stack:
+        database, keys = await stack.enter_async_context(open_accounts(settings))
+        *_, capturer = await stack.enter_async_context(_open_captures(settings))
+        lanes = Lanes(queue=settings.browser.queue, timeout_s=settings.browser.queue_timeout_s)
+        parts = JobParts(settings, database, open_storage(settings.storage_url), keys)
+        runner = parts.runner(capturer, lanes)
+        await stack.enter_async_context(parts.running(runner))
+        yield runner
 
 
 @asynccontextmanager
@@ -116,6 +143,7 @@ def create_app(
     app.add_middleware(Front)
     install_error_handlers(app)
     app.include_router(screenshot.router)
+    app.include_router(jobs.router)
     app.include_router(url_check.router)
     app.include_router(usage.router)
     app.include_router(ops.router)
@@ -128,14 +156,15 @@ def create_app(
 
 
 @asynccontextmanager
-async def _open_desk(settings: Settings, database: Database, capturer: Capturer) -> AsyncGenerator[Desk]:
-    storage = open_storage(settings.storage_url)
+async def _open_desk(
+    settings: Settings, database: Database, storage: Storage, lanes: Lanes, capturer: Capturer
+) -> AsyncGenerator[Desk]:
     upkeep = Upkeep(database, storage, lease_s=settings.credits.lease_s, now_us=database_now_us)
     desk = Desk(
         capturer=capturer,
         database=database,
         storage=storage,
-        lanes=Lanes(queue=settings.browser.queue, timeout_s=settings.browser.queue_timeout_s),
+        lanes=lanes,
         upkeep=upkeep,
         reset=settings.credits.reset,
         clock=lambda: datetime.now(UTC),

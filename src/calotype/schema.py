@@ -12,6 +12,7 @@ from sqlalchemy import (
     DateTime,
     Dialect,
     ForeignKey,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -26,6 +27,8 @@ FIRST_START = "first_start"
 OPERATOR = "operator"
 RESERVED, SETTLED, REFUNDED = "reserved", "settled", "refunded"
 LEASE_ENDED = "lease_ended"
+QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
+FINAL = (DONE, FAILED, CANCELLED)
 NAME_MAX_CHARS = 200
 
 
@@ -127,4 +130,35 @@ answers = Table(
     Column("object_name", String(96)),  # in the storage; none for an error
     Column("content", JSON),  # `{"content_type", "meta"}`, or `{"code", "message", "details"}` of an error
     Index(None, "ends_us"),
+)
+
+# One row per job: the queue itself, and what came of it. Its credit is a row of the ledger with the job's id.
+jobs = Table(
+    "jobs",
+    metadata,
+    # SQLite counts up by itself only a column of the type INTEGER.
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), Identity(), primary_key=True),  # order of arrival
+    Column("id", String(36), nullable=False, unique=True),  # UUIDv4
+    Column("key_id", String(16), ForeignKey("api_keys.id"), nullable=False),  # who asked
+    Column("account_id", String(16), ForeignKey("api_keys.id"), nullable=False),  # who pays
+    Column("status", String(9), nullable=False),
+    Column("priority", Integer, nullable=False),
+    Column("rank", BigInteger, nullable=False),  # higher first, then by number; see jobs.table
+    Column("body", JSON(none_as_null=True)),  # as it was sent, without the key; forgotten at the end
+    Column("webhook", JSON(none_as_null=True)),  # `{"url", "events"}`
+    Column("created_us", BigInteger, nullable=False),
+    Column("due_us", BigInteger, nullable=False),  # when it may be tried (again)
+    Column("started_us", BigInteger),  # the last try
+    Column("finished_us", BigInteger),
+    Column("attempts", Integer, nullable=False),
+    Column("worker", String(32)),  # who runs it
+    Column("lease_us", BigInteger),  # until when that is believed
+    Column("is_cancel_requested", Boolean, nullable=False),
+    Column("object_name", String(96)),  # of the picture in the storage
+    Column("result", JSON(none_as_null=True)),  # `{"content_type", "meta"}`
+    Column("error", JSON(none_as_null=True)),  # `{"code", "message", "details"}`, also of a try that will be repeated
+    Index(None, "status", "rank", "number"),
+    Index(None, "status", "lease_us"),
+    Index(None, "status", "finished_us"),
+    Index(None, "account_id", "number"),
 )

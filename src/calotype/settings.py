@@ -150,6 +150,32 @@ class CreditSettings(_Section):
     )
 
 
+class JobSettings(_Section):
+    concurrency: int | None = Field(
+        default=None, ge=1, le=256, description="Jobs that one process runs at once; unset: `browser.pages`."
+    )
+    retention_s: float = Field(default=86_400, ge=1, description="Seconds after its end that a job is kept.")
+    max_attempts: int = Field(
+        default=3,
+        ge=1,
+        le=100,
+        description="Tries of a job before it fails; what can't succeed later gets one.",
+    )
+    retry_pause_s: float = Field(default=2.0, ge=0, description="Seconds before the second try; doubles with each one.")
+    aging_s: float = Field(
+        default=0,
+        ge=0,
+        le=3_600,
+        description="Seconds of waiting that raise a job by one priority, so that no job waits for ever; 0: never.",
+    )
+    lease_s: float = Field(
+        default=10.0, ge=1, description="Seconds without a word from its worker after which a job is given to another."
+    )
+    require_key: bool = Field(
+        default=False, description="Whether only its owner's key shows a job; otherwise whoever knows its id sees it."
+    )
+
+
 class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
     format: Literal["auto", "console", "json"] = Field(
@@ -192,6 +218,7 @@ class Settings(BaseSettings):
     admin: AdminSettings = AdminSettings()
     storage: StorageSettings = StorageSettings()
     credits: CreditSettings = CreditSettings()
+    jobs: JobSettings = JobSettings()
     log: LogSettings = LogSettings()
     plans: tuple[Plan, ...] = Field(default=(), description="Plans beside the built-in `free` and `unlimited`.")
 

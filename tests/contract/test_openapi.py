@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -74,7 +75,7 @@ def test_every_flat_parameter_is_documented(path: str, document: dict[str, Any])
 def test_statuses_and_codes_are_those_of_the_table(document: dict[str, Any]) -> None:
     for path, method, operation in operations(document):
         for status, answer in operation["responses"].items():
-            if status in ("200", "201"):
+            if status in ("200", "201", "202"):
                 continue
             examples = answer["content"]["application/json"]["examples"]
             assert examples, (path, method, status)
@@ -105,8 +106,9 @@ async def test_it_is_served_and_every_documented_operation_exists() -> None:
         assert served_document == build_document(has_admin=False)
         headers = {"Authorization": f"Bearer {KEY}"}
         for path, method, _ in operations(served_document):
-            answer = await client.request(method, path, headers=headers)
-            assert answer.status_code not in (404, 405, 500), (method, path)
+            answer = await client.request(method, path.format(job_id=uuid.uuid4()), headers=headers)
+            is_there = "no such job" in answer.text
+            assert is_there or answer.status_code not in (404, 405, 500), (method, path)
 
 
 async def test_what_is_answered_has_the_documented_shape(document: dict[str, Any]) -> None:

@@ -199,11 +199,24 @@ class KeyRing:
             raise ApiKeyInvalid(_LINK_EXPIRED)
         return principal
 
+    async def owner(self, key_id: str) -> Principal | None:
+        """The caller for whom accepted work goes on: also after his key has expired, or another has taken its place.
+
+        None: it was revoked, or its plan is gone.
+        """
+        known = await self._look_up(key_id)
+        if known is None or (known.info.revoked_at is not None and known.info.replaced_by is None):
+            return None
+        return self._caller(known.info)
+
     def _principal(self, known: _Known) -> Principal | None:
         """The caller behind a key that is good now, whoever has shown that it is his."""
         info = known.info
         if known.service != SERVICE or info.state(self._clock()) != "active":
             return None
+        return self._caller(info)
+
+    def _caller(self, info: KeyInfo) -> Principal | None:
         plan = self._plans(info.plan)
         if plan is None:
             # Removed from the settings. Refused, as any other plan might give what was never granted.

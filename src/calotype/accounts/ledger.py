@@ -10,7 +10,7 @@ row before its key's, so that PostgreSQL finds no deadlock.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -21,14 +21,16 @@ from sqlalchemy.dialects.sqlite import insert as sqlite_insert
 
 from calotype.accounts import statements
 from calotype.accounts.limits import Limits, Standing
-from calotype.accounts.periods import Period
+from calotype.accounts.periods import MonthlyReset, Period, period_at
 from calotype.database.clock import NowUs
 from calotype.errors import InternalError, LimitError, QuotaReached, RateLimited
 from calotype.schema import LEASE_ENDED, REFUNDED, RESERVED, SETTLED, key_usage
+from calotype.settings import Plan
 
 _SECOND_US = 1_000_000
 _TRIES = 5
 _NO_LIMIT = 2**62  # more than any counter gets to, and a sum with it still fits 64 bits
+_NEVER_US = 2**61  # a lease that outlives everything
 
 
 class _Counts(NamedTuple):
@@ -55,6 +57,11 @@ class Account:
     limits: Limits
     period: Period
 
+    @classmethod
+    def at(cls, now: datetime, reset: MonthlyReset, *, account_id: str, since: datetime, plan: Plan) -> Account:
+        """The account in the month that it is. `since` is when its first key was made."""
+        return cls(account_id, Limits.of(plan), period_at(now, created_at=since, reset=reset))
+
 
 @dataclass(frozen=True, slots=True)
 class Admission:
@@ -70,14 +77,25 @@ def admit(connection: Connection, account: Account, request_id: str, *, lease_s:
 
     On PostgreSQL each statement may be a transaction of its own.
     """
+    return _admit(connection, account, [request_id], round(lease_s * _SECOND_US), now_us)
+
+
+def admit_jobs(connection: Connection, account: Account, job_ids: Sequence[str], *, now_us: NowUs) -> Admission:
+    """Count one request, and reserve a credit for each job until that is final: for all of them or for none."""
+    return _admit(connection, account, job_ids, _NEVER_US, now_us)
+
+
+def _admit(
+    connection: Connection, account: Account, request_ids: Sequence[str], lease_us: int, now_us: NowUs
+) -> Admission:
     for _ in range(_TRIES):
-        counted = _count(connection, account, request_id, round(lease_s * _SECOND_US), now_us(connection))
+        counted = _count(connection, account, request_ids, lease_us, now_us(connection))
         if counted is not None:
             return Admission(_standing(account, counted), None)
         standing = standing_of(connection, account, now_us)
-        if standing.credits_remaining == 0:
-            when = f"{standing.resets_at:%Y-%m-%d %H:%M} UTC"
-            return Admission(standing, QuotaReached(f"The plan's credits are used up. They are renewed at {when}."))
+        left = standing.credits_remaining
+        if left is not None and left < len(request_ids):
+            return Admission(standing, _quota_reached(standing, left, len(request_ids)))
         if standing.requests_remaining == 0:
             return Admission(standing, _rate_limited(standing))
         # Somebody gave back what was missing, between the two statements; or this is the key's first request.
@@ -138,35 +156,35 @@ def standing_of(connection: Connection, account: Account, now_us: NowUs) -> Stan
 
 
 def _count(
-    connection: Connection, account: Account, request_id: str, lease_us: int, now_us: int | None
+    connection: Connection, account: Account, request_ids: Sequence[str], lease_us: int, now_us: int | None
 ) -> _Counts | None:
-    """Add one to the key's counters and make the request's row, if it may be."""
-    limits, is_postgresql = account.limits, connection.dialect.name == "postgresql"
+    """Add to the key's counters and make the requests' rows, if it may be."""
+    limits = account.limits
     values: dict[str, Any] = {
         "the_key": account.id,
         "month": account.period.start,
         "interval": limits.interval_us or 0,
         "tolerance": _NO_LIMIT if limits.interval_us is None else limits.tolerance_us,
         "most_credits": _most_credits(limits),
+        "how_many": len(request_ids),
         "now_us": now_us,
     }
-    if is_postgresql:
-        values |= {"the_request": request_id, "lease": lease_us}
-    statement = statements.COUNT_AND_ENTER if is_postgresql else statements.COUNT
-    row = connection.execute(statement, values).one_or_none()
+    if connection.dialect.name == "postgresql" and len(request_ids) == 1:
+        values |= {"the_request": request_ids[0], "lease": lease_us}
+        row = connection.execute(statements.COUNT_AND_ENTER, values).one_or_none()
+        return None if row is None else _Counts(*row)
+    row = connection.execute(statements.COUNT, values).one_or_none()
     if row is None:
         return None
     counts = _Counts(*row)
-    if not is_postgresql:
-        entry = {
-            "request_id": request_id,
-            "key_id": account.id,
-            "period_start": counts.period_start,
-            "state": RESERVED,
-            "created_us": counts.now_us,
-            "lease_us": counts.now_us + lease_us,
-        }
-        connection.execute(statements.ENTER, entry)
+    entry = {
+        "key_id": account.id,
+        "period_start": counts.period_start,
+        "state": RESERVED,
+        "created_us": counts.now_us,
+        "lease_us": counts.now_us + lease_us,
+    }
+    connection.execute(statements.ENTER, [{**entry, "request_id": request_id} for request_id in request_ids])
     return counts
 
 
@@ -191,6 +209,12 @@ def _standing(account: Account, counts: _Counts) -> Standing:
     is_this_month = counts.period_start >= account.period.start
     reserved, settled = (counts.reserved, counts.settled) if is_this_month else (0, 0)
     return Standing(account.limits, counts.now_us, counts.arrival_us, reserved, settled, account.period.end)
+
+
+def _quota_reached(standing: Standing, left: int, wanted: int) -> QuotaReached:
+    when = f"{standing.resets_at:%Y-%m-%d %H:%M} UTC"
+    used_up = "The plan's credits are used up." if not left else f"{wanted} credits are needed, and {left} are left."
+    return QuotaReached(f"{used_up} They are renewed at {when}.")
 
 
 def _rate_limited(standing: Standing) -> RateLimited:

@@ -27,6 +27,7 @@ _the_request = bindparam("the_request", type_=String)
 _month = bindparam("month", type_=UtcDateTime)  # the start of the one that it is, or that a reservation counts for
 _lease_us = bindparam("lease", type_=BigInteger)
 _most_credits = bindparam("most_credits", type_=BigInteger)
+_how_many = bindparam("how_many", type_=Integer)
 
 _is_the_key = _usage.key_id == _the_key
 _is_the_request = ledger.c.request_id == _the_request
@@ -47,18 +48,19 @@ COUNT = (
     .where(
         _is_the_key,
         _usage.arrival_us - NOW <= bindparam("tolerance", type_=BigInteger),
-        _this_month(_usage.reserved) + _this_month(_usage.settled) < _most_credits,
+        _this_month(_usage.reserved) + _this_month(_usage.settled) + _how_many <= _most_credits,
     )
     .values(
         arrival_us=case((_usage.arrival_us > NOW, _usage.arrival_us), else_=NOW)
         + bindparam("interval", type_=BigInteger),
         period_start=case((_usage.period_start >= _month, _usage.period_start), else_=_month),
-        reserved=_this_month(_usage.reserved) + literal_column("1", Integer),
+        reserved=_this_month(_usage.reserved) + _how_many,
         settled=_this_month(_usage.settled),
     )
     .returning(_usage.arrival_us, _usage.period_start, _usage.reserved, _usage.settled, NOW.label("now_us"))
 )
-"""Add one to the key's row if it may be: one statement, so that it holds for any number of callers at once."""
+"""Add one request and its credits to the key's row if it may be: one statement, so that it holds for any number of
+callers at once."""
 
 ENTER = insert(ledger)
 
@@ -80,7 +82,7 @@ _entered = (
     .cte("entered")
 )
 COUNT_AND_ENTER = select(_counted).add_cte(_entered)
-"""`COUNT` and `ENTER` in one, for PostgreSQL, which is asked over a network."""
+"""`COUNT` and `ENTER` of one row in one, for PostgreSQL, which is asked over a network."""
 
 MOVE = (
     update(ledger)

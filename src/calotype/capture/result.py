@@ -5,6 +5,7 @@ The HTTP answer, a job's stored result and the CLI's `--json` are all this model
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,3 +51,10 @@ class CaptureResult:
     image: bytes
     content_type: str
     meta: CaptureMeta
+
+    def with_warnings(self, warnings: Sequence[dict[str, Any]]) -> CaptureResult:
+        """The same, with these before what the capture itself has warned of."""
+        if not warnings:
+            return self
+        meta = self.meta.model_copy(update={"warnings": [*warnings, *self.meta.warnings]})
+        return CaptureResult(self.image, self.content_type, meta)

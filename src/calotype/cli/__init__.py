@@ -27,6 +27,7 @@ _SUBCOMMANDS = {
     "serve": "Serve the HTTP API.",
     "sign": "Sign a link that shows a capture without the key.",
     "usage": "Say what a key has used of its plan.",
+    "worker": "Run jobs for servers on the same PostgreSQL.",
 }
 
 

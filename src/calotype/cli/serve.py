@@ -46,8 +46,11 @@ _FIRST_PLAN = "unlimited"
 @click.option("--tls-key", type=click.Path(path_type=Path), help="PEM file with the certificate's private key.")
 @click.option("--data-dir", type=click.Path(path_type=Path), help="Where the database and the pepper live.")
 @click.option("--allow", multiple=True, metavar="TARGET", help="Network, host or host:port to visit although private.")
+@click.option("--no-jobs", is_flag=True, help="Leave jobs to `calotype worker`.")
 @click.pass_obj
-def serve(load: Callable[..., Settings], data_dir: Path | None, allow: tuple[str, ...], **server: Any) -> None:
+def serve(
+    load: Callable[..., Settings], data_dir: Path | None, allow: tuple[str, ...], no_jobs: bool, **server: Any
+) -> None:
     """Serve the API until SIGTERM or Ctrl-C.
 
     On the first start a key on the plan "unlimited" is made and printed, once.
@@ -58,19 +61,21 @@ def serve(load: Callable[..., Settings], data_dir: Path | None, allow: tuple[str
     if allow:
         overrides["guard"] = {"allow": allow}
     settings = load(**overrides)
+    if no_jobs and settings.database_url.startswith("sqlite"):
+        raise click.ClickException("--no-jobs needs PostgreSQL: workers can't share the jobs of a SQLite file.")
     configure_logging(settings.log)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(settings))
+            runner.run(_serve(settings, runs_jobs=not no_jobs))
     except (CalotypeError, BrowserStartFailed, SQLAlchemyError, OSError) as error:
-        raise click.ClickException(_one_line(error)) from error
+        raise click.ClickException(one_line(error)) from error
 
 
-async def _serve(settings: Settings) -> None:
+async def _serve(settings: Settings, *, runs_jobs: bool) -> None:
     tls = _tls_context(settings)
     listener = _listen(settings.server.host, settings.server.port)
     try:
-        async with open_services(settings) as services:
+        async with open_services(settings, runs_jobs=runs_jobs) as services:
             await _Server(settings, services, listener, tls).serve([listener])
     finally:
         listener.close()
@@ -115,10 +120,15 @@ class _Server(uvicorn.Server):
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         _log.info("server_stopping")
-        draining = asyncio.create_task(self._in_flight.drain(self._settings.server.shutdown_grace_s), name="drain")
+        grace_s = self._settings.server.shutdown_grace_s
+        draining = asyncio.create_task(self._in_flight.drain(grace_s), name="drain")
+        runner = self._services.runner
+        draining_jobs = asyncio.create_task(runner.drain(grace_s), name="drain-jobs") if runner else None
         await super().shutdown(sockets)
         draining.cancel()
         await asyncio.gather(draining, return_exceptions=True)
+        if draining_jobs is not None:
+            await draining_jobs
         _log.info("server_stopped")
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
@@ -169,6 +179,6 @@ def _url(host: str, port: int, *, tls: bool) -> str:
     return f"{'https' if tls else 'http'}://{shown}:{port}"
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
     message = error.message if isinstance(error, CalotypeError) else str(error)
     return message.strip().splitlines()[0] if message.strip() else type(error).__name__

@@ -10,20 +10,25 @@ from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Protocol, TypeVar
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import Connection, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from calotype.errors import CalotypeError
 
-HEAD_REVISION = "0005"
+HEAD_REVISION = "0006"
 """The newest migration. A database that is there already is not worth importing Alembic for (100 ms at each start)."""
 
+NOTICE_CHANNEL = "calotype"
 _MIGRATION_LOCK = 0xCA107  # any number; the same for every calotype
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
+_NOTICES = "calotype_notices"
+
 T = TypeVar("T")
 Work = Callable[[Connection], T]
+Hear = Callable[[str | None], None]
+"""Takes a notice; None: some may have been missed, so look for yourself."""
 
 
 class DatabaseUnusable(CalotypeError):
@@ -40,6 +45,22 @@ class Engine(Protocol):
     async def write(self, work: Work[T], *, autocommit: bool) -> T: ...
 
     async def read(self, work: Work[T], *, autocommit: bool) -> T: ...
+
+    async def listen(self, hear: Hear) -> None: ...
+
+
+def notify(connection: Connection, notice: str) -> None:
+    """Tell everybody who listens, once the transaction is committed. On PostgreSQL these are all processes on the
+    database, on SQLite those in this one. A notice has 7,999 bytes at most."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(select(func.pg_notify(NOTICE_CHANNEL, notice)))
+    else:
+        connection.info.setdefault(_NOTICES, []).append(notice)
+
+
+def taken_notices(connection: Connection) -> list[str]:
+    """What `notify` has noted on a connection that tells nobody by itself, and forget it."""
+    return connection.info.pop(_NOTICES, [])
 
 
 class Database:
@@ -85,6 +106,10 @@ class Database:
             autocommit: each statement may see a state of its own, as for `write`.
         """
         return await self._engine.read(work, autocommit=autocommit)
+
+    async def listen(self, hear: Hear) -> None:
+        """Call `hear` with every notice from now on, until this is closed. Once for a database."""
+        await self._engine.listen(hear)
 
     async def ping(self) -> None:
         """Ask the database something. Any exception means that it is not there."""

@@ -7,24 +7,32 @@ connection from the pool is asked whether it still lives only if its socket give
 
 from __future__ import annotations
 
+import asyncio
 import select
 from typing import Any, cast
 
+import psycopg
+import structlog
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import DisconnectionError
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from calotype.database import T, Work
+from calotype.database import NOTICE_CHANNEL, Hear, T, Work
+
+_log = structlog.get_logger(__name__)
 
 _CONNECTIONS = 8
+_LISTEN_AGAIN_S = 1.0
 _READ_ONLY = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
 class PostgresEngine:
-    """A pool of connections."""
+    """The pool, and one more connection to listen on."""
 
     def __init__(self, url: URL) -> None:
+        self._url = url
+        self._listener: asyncio.Task[None] | None = None
         # AUTOCOMMIT: neither psycopg nor SQLAlchemy begins a transaction. What we begin, they do commit and roll back.
         self._engine = create_async_engine(
             url, pool_size=_CONNECTIONS, max_overflow=0, isolation_level="AUTOCOMMIT", pool_use_lifo=True
@@ -51,6 +59,9 @@ class PostgresEngine:
             raise
 
     async def close(self) -> None:
+        if self._listener is not None:
+            self._listener.cancel()
+            await asyncio.gather(self._listener, return_exceptions=True)
         await self._engine.dispose()
 
     async def write(self, work: Work[T], *, autocommit: bool) -> T:
@@ -58,6 +69,25 @@ class PostgresEngine:
 
     async def read(self, work: Work[T], *, autocommit: bool) -> T:
         return await self._run(work, None if autocommit else _READ_ONLY)
+
+    async def listen(self, hear: Hear) -> None:
+        is_listening = asyncio.Event()
+        self._listener = asyncio.create_task(self._listen(hear, is_listening), name="database-listener")
+        await is_listening.wait()
+
+    async def _listen(self, hear: Hear, is_listening: asyncio.Event) -> None:
+        dsn = self._url.set(drivername="postgresql").render_as_string(hide_password=False)
+        while True:
+            try:
+                async with await psycopg.AsyncConnection.connect(dsn, autocommit=True) as connection:
+                    await connection.execute(f"LISTEN {NOTICE_CHANNEL}")
+                    hear(None)
+                    is_listening.set()
+                    async for notice in connection.notifies():
+                        hear(notice.payload)
+            except psycopg.Error as error:
+                _log.warning("database_listener_lost", error=str(error).strip())
+            await asyncio.sleep(_LISTEN_AGAIN_S)
 
     async def _run(self, work: Work[T], begin: str | None) -> T:
         def run(connection: Connection) -> T:

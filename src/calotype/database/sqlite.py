@@ -13,7 +13,7 @@ import queue
 import sqlite3
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +23,7 @@ from sqlalchemy import Connection, Engine, create_engine, event
 from sqlalchemy.engine import URL
 from sqlalchemy.pool import NullPool
 
-from calotype.database import T, Work
+from calotype.database import Hear, T, Work, taken_notices
 
 _PRAGMAS = (
     "PRAGMA busy_timeout=10000",  # ms; the command line writes to a running server's file
@@ -42,10 +42,14 @@ class _Order(Generic[T]):
     work: Work[T]
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[T]
+    hear: Hear | None = None
 
-    def answer(self, result: T | None, error: BaseException | None) -> None:
+    def answer(self, result: T | None, error: BaseException | None, notices: Sequence[str] = ()) -> None:
         """Called in the thread."""
         with suppress(RuntimeError):  # the loop is closed: nobody waits
+            if self.hear is not None:
+                for notice in notices:
+                    self.loop.call_soon_threadsafe(self.hear, notice)
             self.loop.call_soon_threadsafe(_settle, self.future, result, error)
 
 
@@ -56,6 +60,7 @@ class SqliteEngine:
         self._path = Path(url.database or "")
         self._writer: _Thread | None = None
         self._reader: _Thread | None = None
+        self._hear: Hear | None = None
 
     async def open(self) -> None:
         path = await asyncio.to_thread(_make_private_file, self._path)
@@ -77,11 +82,14 @@ class SqliteEngine:
 
     async def write(self, work: Work[T], *, autocommit: bool = False) -> T:
         assert self._writer is not None, "the database is not open"  # noqa: S101
-        return await self._writer.do(work)
+        return await self._writer.do(work, self._hear)
 
     async def read(self, work: Work[T], *, autocommit: bool = False) -> T:
         assert self._reader is not None, "the database is not open"  # noqa: S101
         return await self._reader.do(work)
+
+    async def listen(self, hear: Hear) -> None:
+        self._hear = hear
 
 
 class _Thread:
@@ -96,10 +104,10 @@ class _Thread:
         self._thread = threading.Thread(target=self._run, args=(engine, writes), name=name, daemon=True)
         self._thread.start()
 
-    async def do(self, work: Work[T]) -> T:
+    async def do(self, work: Work[T], hear: Hear | None = None) -> T:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[T] = loop.create_future()
-        self._orders.put(_Order(work, loop, future))
+        self._orders.put(_Order(work, loop, future, hear))
         return await future
 
     def stop(self) -> None:
@@ -128,19 +136,20 @@ class _Thread:
 
 
 def _write_together(connection: Connection, orders: list[_Order[Any]]) -> None:
-    answers: list[tuple[Any, BaseException | None]] = []
+    answers: list[tuple[Any, BaseException | None, list[str]]] = []
     driver = cast("sqlite3.Connection", connection.connection.dbapi_connection)
     with connection.begin():
         for order in orders:
             # SQLAlchemy's own savepoints take as long as an admission.
             driver.execute("SAVEPOINT work").close()
             try:
-                answers.append((order.work(connection), None))
+                answers.append((order.work(connection), None, taken_notices(connection)))
             except Exception as error:
                 if not driver.in_transaction:
                     raise  # SQLite has undone everything: the disk is full, say
                 driver.execute("ROLLBACK TO work").close()
-                answers.append((None, error))
+                taken_notices(connection)  # it has not happened
+                answers.append((None, error, []))
             driver.execute("RELEASE work").close()
     for order, answer in zip(orders, answers, strict=True):
         order.answer(*answer)

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -21,8 +21,8 @@ from sqlalchemy import Connection
 from calotype.accounts import ledger
 from calotype.accounts.keys import Principal
 from calotype.accounts.ledger import Account, Admission
-from calotype.accounts.limits import Limits, Standing
-from calotype.accounts.periods import MonthlyReset, period_at
+from calotype.accounts.limits import Standing
+from calotype.accounts.periods import MonthlyReset
 from calotype.capture.result import CaptureMeta, CaptureResult
 from calotype.database import Database
 from calotype.database.clock import NowUs, database_now_us
@@ -99,8 +99,8 @@ class Desk:
 
     def account(self, caller: Principal) -> Account:
         """The caller as the ledger sees him."""
-        period = period_at(self._clock(), created_at=caller.account_since, reset=self._reset)
-        return Account(caller.account_id, Limits.of(caller.plan), period)
+        since, plan = caller.account_since, caller.plan
+        return Account.at(self._clock(), self._reset, account_id=caller.account_id, since=since, plan=plan)
 
     async def standing(self, caller: Principal) -> Standing:
         """Where the caller stands now."""
@@ -139,7 +139,7 @@ class Desk:
                     note(admission.standing)
                     if admission.refusal is not None:
                         raise admission.refusal
-                    return Delivery(_with_warnings(await self._make(order, names, note), parsed))
+                    return Delivery((await self._make(order, names, note)).with_warnings(parsed.warnings))
                 seen = admission
             if seen is not None:
                 note(seen.standing)
@@ -278,12 +278,11 @@ class Desk:
             )
             return None
         meta = CaptureMeta.model_validate(found.content["meta"])
+        result = CaptureResult(image, found.content["content_type"], meta)
         if found.name.kind == "idempotency":
-            return Delivery(
-                _with_warnings(CaptureResult(image, found.content["content_type"], meta), parsed), is_replay=True
-            )
+            return Delivery(result.with_warnings(parsed.warnings), is_replay=True)
         fresh = meta.model_copy(update={"request_id": order.request_id, "cached": True, "elapsed_ms": 0})
-        return Delivery(_with_warnings(CaptureResult(image, found.content["content_type"], fresh), parsed), is_hit=True)
+        return Delivery(replace(result, meta=fresh).with_warnings(parsed.warnings), is_hit=True)
 
     async def _wait(self, account_id: str, name: Name) -> None:
         """Until the capture that has claimed the name may have ended."""
@@ -330,11 +329,3 @@ class _Seen:
 
 def _object_name(order: _Order, name: Name) -> str:
     return f"{order.request_id}-{name.kind}"
-
-
-def _with_warnings(result: CaptureResult, parsed: ParsedRequest) -> CaptureResult:
-    """Put what parsing this request has warned of before what its capture did."""
-    if not parsed.warnings:
-        return result
-    meta = result.meta.model_copy(update={"warnings": [*parsed.warnings, *result.meta.warnings]})
-    return CaptureResult(result.image, result.content_type, meta)

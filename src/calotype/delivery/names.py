@@ -31,13 +31,17 @@ def names_of(request: CaptureRequest, idempotency_key: str | None) -> list[Name]
     """Return the places for the answer to a request, the one asked first first."""
     names: list[Name] = []
     if idempotency_key is not None:
-        whole = _digest(request.model_dump(mode="json"))
-        text = f"i-{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
-        names.append(Name("idempotency", text, whole, IDEMPOTENCY_TTL_S))
+        names.append(idempotency_name(idempotency_key, request.model_dump(mode="json")))
     if request.cache.ttl_s:
         picture = picture_digest(request)
         names.append(Name("cache", f"c-{picture.hex()}", picture, request.cache.ttl_s))
     return names
+
+
+def idempotency_name(idempotency_key: str, request: Any) -> Name:
+    """Return the place for the answer to a request (JSON) that came with this Idempotency-Key."""
+    text = f"i-{hashlib.sha256(idempotency_key.encode()).hexdigest()}"
+    return Name("idempotency", text, _digest(request), IDEMPOTENCY_TTL_S)
 
 
 def picture_digest(request: CaptureRequest) -> bytes:
@@ -47,5 +51,5 @@ def picture_digest(request: CaptureRequest) -> bytes:
     return _digest({**fields, "quality": request.effective_quality, "cache_key": request.cache.key})
 
 
-def _digest(fields: dict[str, Any]) -> bytes:
+def _digest(fields: Any) -> bytes:
     return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).digest()

@@ -28,14 +28,20 @@ class InFlight:
 
     def __init__(self) -> None:
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._mere_waits: set[asyncio.Task[Any]] = set()
         self._is_stopping = False
 
     @property
     def is_stopping(self) -> bool:
         return self._is_stopping
 
-    async def run(self, work: Callable[[], Coroutine[Any, Any, _T]], receive: Receive) -> _T:
+    async def run(
+        self, work: Callable[[], Coroutine[Any, Any, _T]], receive: Receive, *, is_mere_wait: bool = False
+    ) -> _T:
         """Run the work for a caller, whose request was read to its end, and cancel it when the caller leaves.
+
+        Args:
+            is_mere_wait: nothing is lost when it ends as soon as the server stops.
 
         Raises:
             ShuttingDown: the server is stopping, or stopped while the work ran.
@@ -44,7 +50,8 @@ class InFlight:
         if self._is_stopping:
             raise ShuttingDown(retry_after_s=_RETRY_AFTER_S)
         task = asyncio.create_task(work(), name="capture")
-        self._tasks.add(task)
+        tasks = self._mere_waits if is_mere_wait else self._tasks
+        tasks.add(task)
         gone = asyncio.create_task(_until_disconnect(receive), name="disconnect-watch")
         try:
             await asyncio.wait({task, gone}, return_when=asyncio.FIRST_COMPLETED)
@@ -54,12 +61,14 @@ class InFlight:
                 raise ShuttingDown(retry_after_s=_RETRY_AFTER_S)
             return task.result()
         finally:
-            self._tasks.discard(task)
+            tasks.discard(task)
             await _end(task, gone)
 
     async def drain(self, grace_s: float) -> None:
         """Refuse new work, wait for what runs, and cancel what has not ended after `grace_s` seconds."""
         self._is_stopping = True
+        for task in self._mere_waits:
+            task.cancel()
         if not self._tasks:
             return
         _, overdue = await asyncio.wait(set(self._tasks), timeout=grace_s)

@@ -19,20 +19,18 @@ _SLICE_BYTES = 3 * 2**18  # a multiple of 3, so that the base64 of slices can be
 _HEADER_VALUE_MAX_CHARS = 2_048  # proxies give up at 4 to 8 KiB for all headers
 _PRINTABLE_ASCII = "".join(chr(code) for code in range(0x20, 0x7F) if chr(code) != "%")
 _SUFFIXES = {"image/jpeg": "jpg", "application/pdf": "pdf"}
-_NO_STORE = {"Cache-Control": "no-store"}
+NO_STORE = {"Cache-Control": "no-store"}
 
 
-class PictureInJson(Response):
-    """The JSON form. The base64 is made slice by slice while it is sent, so that it never exists as a whole."""
+class JsonWithPicture(Response):
+    """JSON with a picture in base64 between two parts of it. The base64 is made slice by slice while it is sent, so
+    that it never exists as a whole."""
 
-    def __init__(self, result: CaptureResult, headers: dict[str, str]) -> None:
-        self._image = memoryview(result.image)
-        self._before = b'{"ok":true,"image_base64":"'
-        facts = to_json({"content_type": result.content_type, "meta": result.meta}, exclude_none=False)
-        self._after = b'",' + facts[1:]
-        length = len(self._before) + 4 * -(-len(self._image) // 3) + len(self._after)
+    def __init__(self, before: bytes, image: bytes, after: bytes, headers: dict[str, str]) -> None:
+        self._before, self._image, self._after = before, memoryview(image), after
+        length = len(before) + 4 * -(-len(image) // 3) + len(after)
         super().__init__(
-            None, 200, {**_NO_STORE, **headers, "Content-Length": str(length)}, media_type="application/json"
+            None, 200, {**NO_STORE, **headers, "Content-Length": str(length)}, media_type="application/json"
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -52,13 +50,19 @@ class PictureInJson(Response):
         yield self._after
 
 
+def picture_in_json(result: CaptureResult, headers: dict[str, str]) -> Response:
+    """The picture and its facts (contract, section 4)."""
+    facts = to_json({"content_type": result.content_type, "meta": result.meta}, exclude_none=False)
+    return JsonWithPicture(b'{"ok":true,"image_base64":"', result.image, b'",' + facts[1:], headers)
+
+
 def raw_picture(result: CaptureResult, headers: dict[str, str]) -> Response:
     """The picture itself."""
     return Response(
         result.image,
         200,
         {
-            **_NO_STORE,
+            **NO_STORE,
             **fact_headers(result.meta),
             **headers,
             "Content-Disposition": f'inline; filename="{_filename(result)}"',

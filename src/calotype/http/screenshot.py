@@ -18,7 +18,7 @@ from calotype.errors import InvalidRequest
 from calotype.http.body import read_json_object
 from calotype.http.credentials import key_in_request
 from calotype.http.in_flight import InFlight
-from calotype.http.picture import PictureInJson, raw_picture
+from calotype.http.picture import picture_in_json, raw_picture
 from calotype.http.record import record_of
 from calotype.http.services import InFlightParameter, Services, ServicesParameter
 from calotype.http.signed import capture_query, is_signed, link_caller
@@ -35,7 +35,7 @@ async def post_screenshot(request: Request, services: ServicesParameter, in_flig
     caller = await authenticated(request, services, body.get("api_key"))
     parsed = parse_body(body, strict=is_strict(request))
     delivery = await _deliver(request, services, in_flight, parsed, caller, idempotency_key(request))
-    return PictureInJson(delivery.result, _headers(request, parsed, delivery))
+    return picture_in_json(delivery.result, _headers(request, parsed, delivery))
 
 
 @router.get("/v1/screenshot")
@@ -51,7 +51,7 @@ async def get_screenshot(request: Request, services: ServicesParameter, in_fligh
         caller = await authenticated(request, services, key)
     parsed = parse_query(query, strict=is_strict(request))
     delivery = await _deliver(request, services, in_flight, parsed, caller)
-    form = PictureInJson if parsed.response == "json" else raw_picture
+    form = picture_in_json if parsed.response == "json" else raw_picture
     return form(delivery.result, _headers(request, parsed, delivery))
 
 

@@ -15,6 +15,7 @@ from calotype.accounts.keys import Principal
 from calotype.accounts.limits import Standing
 from calotype.delivery.desk import Delivery
 from calotype.http.in_flight import InFlight
+from calotype.jobs.desk import JobDesk
 from calotype.request import ParsedRequest
 from calotype.settings import Settings, TargetRules
 from calotype.signing import Query
@@ -99,6 +100,9 @@ class Services(Protocol):
 
     @property
     def desk(self) -> Desk: ...
+
+    @property
+    def job_desk(self) -> JobDesk: ...
 
     @property
     def guard(self) -> Guard: ...

@@ -10,11 +10,12 @@ from calotype import __version__
 from calotype.http.openapi.account import account
 from calotype.http.openapi.admin import admin
 from calotype.http.openapi.components import HEADERS, SECURITY_SCHEMES, failure_schema
+from calotype.http.openapi.jobs import jobs
 from calotype.http.openapi.operations import operations
 from calotype.http.openapi.parts import Json
 from calotype.http.openapi.screenshot import screenshot
 
-_AREAS = (screenshot, account, operations, admin)
+_AREAS = (screenshot, jobs, account, operations, admin)
 _DESCRIPTION = """\
 Turns a URL, or markup, into a picture of the page.
 

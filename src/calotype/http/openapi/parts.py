@@ -71,6 +71,16 @@ def prefer() -> Json:
     }
 
 
+def idempotency_key() -> Json:
+    return {
+        "name": "Idempotency-Key",
+        "in": "header",
+        "description": "The same key and body within 24 hours get the first answer again, and cost one credit.",
+        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
+        "example": "5f8a1b1e-3a0c-4a36-9d4a-6f0a5d0c7d11",
+    }
+
+
 def failures(codes: Iterable[str]) -> Json:
     """The answers of an operation that can fail with these codes of the error table, by status."""
     by_status: dict[int, list[str]] = {}

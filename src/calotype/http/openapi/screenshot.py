@@ -14,6 +14,7 @@ from calotype.http.openapi.parts import (
     Json,
     failures,
     headers,
+    idempotency_key,
     json_answer,
     model_schemas,
     prefer,
@@ -23,7 +24,7 @@ from calotype.request import NOT_YET, CaptureRequest
 from calotype.signing import EXPIRES, KEY_ID
 
 _TAG = {"name": "screenshot", "description": "Pictures of pages."}
-_PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/avif", "application/pdf")
+PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/avif", "application/pdf")
 _OF_OTHER_PATHS = {"not_found", "method_not_allowed", "job_finished"}
 _CAPTURE_CODES = [code for code in ERRORS if code not in _OF_OTHER_PATHS]
 _OF_A_BODY = {*BODY_CODES, "idempotency_conflict"}
@@ -52,7 +53,7 @@ def _schemas() -> Json:
     answer = {
         "ok": {"const": True},
         "image_base64": {"type": "string", "contentEncoding": "base64"},
-        "content_type": {"enum": list(_PICTURE_TYPES)},
+        "content_type": {"enum": list(PICTURE_TYPES)},
         "meta": {"$ref": f"{REF}CaptureMeta"},
     }
     return {
@@ -81,7 +82,7 @@ def _post_screenshot() -> Json:
         "summary": "Capture now; JSON in, JSON out",
         "description": "The key may also be `api_key` in the body.",
         "security": [{"bearer": []}, {"header": []}, {}],
-        "parameters": [prefer(), _idempotency_key()],
+        "parameters": [prefer(), idempotency_key()],
         "requestBody": {
             "required": True,
             "content": {"application/json": {"schema": {"$ref": f"{REF}ScreenshotRequest"}, "examples": examples}},
@@ -91,7 +92,7 @@ def _post_screenshot() -> Json:
 
 
 def _get_screenshot(operation_id: str) -> Json:
-    raw: Json = {content_type: {"schema": {"type": "string", "format": "binary"}} for content_type in _PICTURE_TYPES}
+    raw: Json = {content_type: {"schema": {"type": "string", "format": "binary"}} for content_type in PICTURE_TYPES}
     in_json = _picture_in_json()
     return {
         "operationId": operation_id,
@@ -120,8 +121,13 @@ def _picture_in_json() -> Json:
 
 
 def _answer_example() -> Json:
+    meta = meta_example(EXAMPLE_ID)
+    return {"ok": True, "image_base64": "/9j/4AAQSkZJRgABAQ…", "content_type": "image/jpeg", "meta": meta}
+
+
+def meta_example(request_id: str) -> Json:
     meta = CaptureMeta(
-        request_id=EXAMPLE_ID,
+        request_id=request_id,
         elapsed_ms=812,
         url="https://example.com/",
         final_url="https://example.com/",
@@ -131,21 +137,11 @@ def _answer_example() -> Json:
         height=720,
         bytes=18_204,
     )
-    return {"ok": True, "image_base64": "/9j/4AAQSkZJRgABAQ…", "content_type": "image/jpeg", "meta": meta.model_dump()}
+    return meta.model_dump()
 
 
 def _definition(definitions: Json, field: Json) -> Json:
     return definitions.get(str(field.get("$ref", "")).rpartition("/")[2], {})
-
-
-def _idempotency_key() -> Json:
-    return {
-        "name": "Idempotency-Key",
-        "in": "header",
-        "description": "The same key and body within 24 hours get the first answer again, and cost one credit.",
-        "schema": {"type": "string", "minLength": 1, "maxLength": 255},
-        "example": "5f8a1b1e-3a0c-4a36-9d4a-6f0a5d0c7d11",
-    }
 
 
 def _response_form() -> Json:

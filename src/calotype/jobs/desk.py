@@ -1,0 +1,239 @@
+"""Jobs as callers see them: accepted, looked at, waited for, cancelled."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, Row
+
+from calotype.accounts import ledger
+from calotype.accounts.keys import Principal
+from calotype.accounts.ledger import Account
+from calotype.accounts.limits import Standing
+from calotype.database import Database
+from calotype.database.clock import NowUs
+from calotype.delivery import answers
+from calotype.delivery.answers import ClaimLost
+from calotype.delivery.names import Name
+from calotype.errors import IdempotencyConflict, JobFinished, LimitError, NotFound
+from calotype.jobs import table
+from calotype.jobs.bell import Bell, tell_cancel, tell_queued
+from calotype.jobs.endings import Endings
+from calotype.jobs.table import NewJob
+from calotype.schema import FINAL, RUNNING
+from calotype.storage import Storage
+
+_CANCEL_WAIT_S = 5.0  # a running capture ends within 1 s, if its worker lives
+_RACE_PAUSE_S = 0.05
+_NO_SUCH_JOB = "There is no such job, or not any more."
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A job that somebody asks for. `body` is the request as it was sent, without the key."""
+
+    body: Mapping[str, Any]
+    priority: int
+    webhook: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """Ids of the jobs, in their order."""
+
+    job_ids: Sequence[str]
+    is_replay: bool = False
+    """The jobs that an earlier request with this Idempotency-Key made."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """A job's row, and where in the queue it stands."""
+
+    row: Row[Any]
+    queue_position: int | None = None
+
+
+class JobDesk:
+    """What the routes call."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        storage: Storage,
+        account_of: Callable[[Principal], Account],
+        endings: Endings,
+        bell: Bell,
+        aging_s: float,
+        now_us: NowUs,
+    ) -> None:
+        self._database = database
+        self._storage = storage
+        self._account_of = account_of
+        self._endings = endings
+        self._bell = bell
+        self._aging_s = aging_s
+        self._now_us = now_us
+
+    async def accept(
+        self,
+        wanted: Sequence[Wanted],
+        caller: Principal,
+        *,
+        name: Name | None,
+        note: Callable[[Standing], None],
+    ) -> Accepted:
+        """Queue all of the jobs, each with its credit, or none.
+
+        Args:
+            name: under which the same request gets the same jobs again.
+            note: told where the caller stands, also when this fails.
+
+        Raises:
+            QuotaReached, RateLimited: the caller's plan does not allow it now.
+            IdempotencyConflict: the key was used for another request.
+        """
+        account = self._account_of(caller)
+        new = [NewJob(str(uuid.uuid4()), each.priority, each.body, each.webhook) for each in wanted]
+
+        def work(connection: Connection) -> tuple[Accepted | LimitError, Standing]:
+            if name and (earlier := self._accepted_before(connection, account, name)) is not None:
+                return earlier, ledger.standing_of(connection, account, self._now_us)
+            job_ids = [job.job_id for job in new]
+            admission = ledger.admit_jobs(connection, account, job_ids, now_us=self._now_us)
+            if admission.refusal is not None:
+                return admission.refusal, admission.standing
+            if name:
+                self._keep(connection, account, name, job_ids)
+            table.enqueue(connection, caller.key_id, account.id, new, aging_s=self._aging_s, now_us=self._now_us)
+            tell_queued(connection)
+            return Accepted(job_ids), admission.standing
+
+        while True:
+            try:
+                outcome, standing = await self._database.write(work)
+            except ClaimLost:
+                await asyncio.sleep(_RACE_PAUSE_S)  # the same request came at the same moment: look again
+                continue
+            note(standing)
+            if isinstance(outcome, LimitError):
+                raise outcome
+            return outcome
+
+    async def see(self, job_id: str, *, account_id: str | None = None) -> Seen:
+        """
+        Args:
+            account_id: whose job it has to be; None: it may be anybody's.
+
+        Raises:
+            NotFound
+        """
+
+        def work(connection: Connection) -> Seen | None:
+            row = table.get(connection, job_id)
+            if row is None or (account_id is not None and row.account_id != account_id):
+                return None
+            is_queued = row.status not in (*FINAL, RUNNING)
+            return Seen(row, table.queue_position(connection, row) if is_queued else None)
+
+        seen = await self._database.read(work)
+        if seen is None:
+            raise NotFound(_NO_SUCH_JOB)
+        return seen
+
+    async def wait(self, job_id: str, timeout_s: float, *, account_id: str | None = None) -> Seen:
+        """As `see`, once the job is final or the time is over. Nothing is asked of the database meanwhile."""
+        end = asyncio.get_running_loop().time() + timeout_s
+        with self._bell.awaiting(job_id) as may_be_final:
+            while True:
+                may_be_final.clear()
+                seen = await self.see(job_id, account_id=account_id)
+                if seen.row.status in FINAL:
+                    return seen
+                try:
+                    async with asyncio.timeout_at(end):
+                        await may_be_final.wait()
+                except TimeoutError:
+                    return await self.see(job_id, account_id=account_id)
+
+    async def cancel(self, job_id: str, *, account_id: str | None = None) -> Seen:
+        """End a job: at once if it waits; if it runs, within a second, when its worker has heard of it.
+
+        Raises:
+            NotFound
+            JobFinished: it is final.
+        """
+        seen = await self.see(job_id, account_id=account_id)
+        if seen.row.status in FINAL:
+            raise JobFinished(f"The job is {seen.row.status} and can't be cancelled.")
+
+        def work(connection: Connection) -> None:
+            if not self._endings.cancelled(connection, job_id, table.is_queued(job_id)) and table.request_cancel(
+                connection, job_id
+            ):
+                tell_cancel(connection, job_id)
+
+        with self._bell.awaiting(job_id) as may_be_final:
+            await self._database.write(work)
+            seen = await self.see(job_id)
+            if seen.row.status not in FINAL:
+                try:
+                    async with asyncio.timeout(_CANCEL_WAIT_S):
+                        await may_be_final.wait()
+                except TimeoutError:
+                    pass
+                seen = await self.see(job_id)
+        if seen.row.status in FINAL and seen.row.status != "cancelled":
+            raise JobFinished(f"The job was {seen.row.status} before it could be cancelled.")
+        return seen
+
+    async def listed(
+        self, caller: Principal, *, status: str | None, cursor: str | None, at_most: int
+    ) -> Sequence[Row[Any]] | None:
+        """The caller's jobs, newest first, those after the job whose id is `cursor`; None if there is no such job."""
+        account_id = self._account_of(caller).id
+
+        def work(connection: Connection) -> Sequence[Row[Any]] | None:
+            before = None
+            if cursor is not None:
+                last = table.get(connection, cursor)
+                if last is None or last.account_id != account_id:
+                    return None
+                before = last.number
+            return table.listed(connection, account_id, status=status, before=before, at_most=at_most)
+
+        return await self._database.read(work)
+
+    async def picture(self, seen: Seen) -> bytes | None:
+        """The picture of a job that is done; None if it is gone."""
+        return None if seen.row.object_name is None else await self._storage.get(seen.row.object_name)
+
+    async def deliveries(self, seen: Seen) -> Sequence[Mapping[str, Any]]:
+        """What was posted to the job's webhook, and how that went."""
+        return []
+
+    def webhook_check(self, caller: Principal) -> Callable[[str], None]:
+        """What raises an error of the table for a URL to which nothing is posted for this caller."""
+        return lambda url: None
+
+    def _accepted_before(self, connection: Connection, account: Account, name: Name) -> Accepted | None:
+        found = answers.find(connection, account.id, [name], self._now_us)
+        if found is None:
+            return None
+        if not found.is_same:
+            raise IdempotencyConflict
+        return Accepted(found.content["job_ids"], is_replay=True)
+
+    def _keep(self, connection: Connection, account: Account, name: Name, job_ids: Sequence[str]) -> None:
+        """
+        Raises:
+            ClaimLost: the same request came at the same moment.
+        """
+        owner = job_ids[0]
+        answers.claim(connection, account.id, [name], owner, is_refresh=False, lease_s=1, now_us=self._now_us)
+        answers.keep(connection, account.id, name, owner, {"job_ids": list(job_ids)}, None, self._now_us)

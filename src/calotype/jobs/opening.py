@@ -1,0 +1,76 @@
+"""How the parts of the jobs are put together: for a server, with or without a runner, and for a worker."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+from calotype.accounts.keys import KeyRing, Principal
+from calotype.accounts.ledger import Account
+from calotype.database import Database
+from calotype.database.clock import database_now_us
+from calotype.delivery.desk import PictureMaker
+from calotype.delivery.lanes import Lanes
+from calotype.jobs.bell import Bell
+from calotype.jobs.desk import JobDesk
+from calotype.jobs.endings import Endings
+from calotype.jobs.making import JobMaker
+from calotype.jobs.runner import Runner
+from calotype.settings import Settings
+from calotype.storage import Storage
+
+
+class JobParts:
+    """What desk and runner of one process share."""
+
+    def __init__(self, settings: Settings, database: Database, storage: Storage, keys: KeyRing) -> None:
+        self._settings = settings
+        self._database = database
+        self._storage = storage
+        self._keys = keys
+        self._bell = Bell()
+        self._endings = Endings(on_final=lambda connection, row: None, now_us=database_now_us)
+
+    def desk(self) -> JobDesk:
+        return JobDesk(
+            database=self._database,
+            storage=self._storage,
+            account_of=self._account_of,
+            endings=self._endings,
+            bell=self._bell,
+            aging_s=self._settings.jobs.aging_s,
+            now_us=database_now_us,
+        )
+
+    def runner(self, capturer: PictureMaker, lanes: Lanes) -> Runner:
+        return Runner(
+            database=self._database,
+            storage=self._storage,
+            maker=JobMaker(capturer=capturer, lanes=lanes),
+            owners=self._keys,
+            account_of=self._account_of,
+            endings=self._endings,
+            bell=self._bell,
+            settings=self._settings.jobs,
+            concurrency=self._settings.jobs.concurrency or self._settings.browser.pages,
+            now_us=database_now_us,
+        )
+
+    @asynccontextmanager
+    async def running(self, runner: Runner | None) -> AsyncGenerator[None]:
+        """Listen for notices and run the runner."""
+        await self._database.listen(self._bell.hear)
+        if runner is None:
+            yield
+            return
+        await runner.start()
+        try:
+            yield
+        finally:
+            await runner.stop()
+
+    def _account_of(self, caller: Principal) -> Account:
+        now, reset = datetime.now(UTC), self._settings.credits.reset
+        since, plan = caller.account_since, caller.plan
+        return Account.at(now, reset, account_id=caller.account_id, since=since, plan=plan)

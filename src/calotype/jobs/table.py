@@ -1,0 +1,308 @@
+"""The table of jobs: the queue and the truth about each job, as functions of a connection (see `accounts.ledger`).
+
+A job is claimed under a lease, which its worker extends while it runs; what a dead worker has left is queued again when
+the lease ends. Every change a worker makes names its claim (`Claim.token`), so that of two who believe they run a job
+one is heard. The order is that of `rank`, then of arrival.
+
+Why the queue is this table and not a library's beside it: docs/adr/0009-the-jobs-table-is-the-queue.md.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Row,
+    Select,
+    and_,
+    delete,
+    func,
+    insert,
+    or_,
+    select,
+    update,
+)
+
+from calotype.database.clock import NOW, NowUs
+from calotype.schema import FINAL, QUEUED, RUNNING, jobs
+
+_SECOND_US = 1_000_000
+_CLOCK = select(NOW)
+
+
+@dataclass(frozen=True, slots=True)
+class NewJob:
+    """A job to be queued. `body` is the request as it was sent, without the key."""
+
+    job_id: str
+    priority: int
+    body: Mapping[str, Any]
+    webhook: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A job that a worker runs now."""
+
+    job_id: str
+    key_id: str
+    attempts: int
+    """This one included."""
+    body: dict[str, Any]
+    worker: str
+
+    @property
+    def token(self) -> ColumnElement[bool]:
+        """True of the job's row for as long as this claim on it holds."""
+        column = jobs.c
+        return and_(
+            column.id == self.job_id,
+            column.status == RUNNING,
+            column.worker == self.worker,
+            column.attempts == self.attempts,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Overdue:
+    """A job whose worker has not been heard of for its lease."""
+
+    job_id: str
+    attempts: int
+    is_cancel_requested: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A job that is forgotten, and the name of its picture, if it had one."""
+
+    job_id: str
+    object_name: str | None
+
+
+def rank_of(priority: int, arrival_us: int, aging_s: float) -> int:
+    """Where in the queue a job stands: higher first.
+
+    With aging, a job gains one priority for every `aging_s` seconds that it waits. As all jobs age alike, their order
+    never changes, and the rank can be written down once: priority less the moment of arrival, in units of priority.
+    """
+    return priority * round(aging_s * 1000) - arrival_us // 1000 if aging_s else priority
+
+
+def enqueue(
+    connection: Connection, key_id: str, account_id: str, new: Sequence[NewJob], *, aging_s: float, now_us: NowUs
+) -> None:
+    """Queue jobs, in their order. One moment is the arrival of all."""
+    moment: int = connection.execute(_CLOCK, {"now_us": now_us(connection)}).scalar_one()
+    rows = [
+        {
+            "id": job.job_id,
+            "key_id": key_id,
+            "account_id": account_id,
+            "status": QUEUED,
+            "priority": job.priority,
+            "rank": rank_of(job.priority, moment, aging_s),
+            "body": dict(job.body),
+            "webhook": dict(job.webhook) if job.webhook else None,
+            "created_us": moment,
+            "due_us": moment,
+            "attempts": 0,
+            "is_cancel_requested": False,
+        }
+        for job in new
+    ]
+    connection.execute(insert(jobs), rows)
+
+
+def claim(
+    connection: Connection,
+    worker: str,
+    *,
+    at_most: int,
+    lease_s: float,
+    now_us: NowUs,
+    except_keys: Collection[str] = (),
+) -> list[Claim]:
+    """Take the next jobs, in their order; none of `except_keys`, which have as many running as they may."""
+    time = {"now_us": now_us(connection)}
+    column = jobs.c
+    may = and_(column.status == QUEUED, column.due_us <= NOW)
+    if except_keys:
+        may &= column.key_id.not_in(except_keys)
+    next_numbers = select(column.number).where(may).order_by(column.rank.desc(), column.number).limit(at_most)
+    if connection.dialect.name == "postgresql":
+        next_numbers = next_numbers.with_for_update(skip_locked=True)
+    numbers = connection.execute(next_numbers, time).scalars().all()
+    if not numbers:
+        return []
+    statement = (
+        update(jobs)
+        .where(column.number.in_(numbers))
+        .values(
+            status=RUNNING,
+            attempts=column.attempts + 1,
+            worker=worker,
+            started_us=NOW,
+            lease_us=NOW + round(lease_s * _SECOND_US),
+        )
+        .returning(column.rank, column.number, column.id, column.key_id, column.attempts, column.body)
+    )
+    rows = sorted(connection.execute(statement, time), key=lambda row: (-row.rank, row.number))
+    return [Claim(row.id, row.key_id, row.attempts, row.body, worker) for row in rows]
+
+
+def next_due_in_us(connection: Connection, now_us: NowUs) -> int | None:
+    """In how many microseconds the next queued job may be tried, negative if it might have been; None: none waits."""
+    query = select(func.min(jobs.c.due_us) - NOW).where(jobs.c.status == QUEUED)
+    return connection.execute(query, {"now_us": now_us(connection)}).scalar()
+
+
+def extend(connection: Connection, worker: str, *, lease_s: float, now_us: NowUs) -> None:
+    """Keep all claims of a worker for `lease_s` from now."""
+    held = and_(jobs.c.status == RUNNING, jobs.c.worker == worker)
+    statement = update(jobs).where(held).values(lease_us=NOW + round(lease_s * _SECOND_US))
+    connection.execute(statement, {"now_us": now_us(connection)})
+
+
+def finish(
+    connection: Connection,
+    which: ColumnElement[bool],
+    status: str,
+    *,
+    now_us: NowUs,
+    result: Mapping[str, Any] | None = None,
+    object_name: str | None = None,
+    error: Mapping[str, Any] | None = None,
+) -> Row[Any] | None:
+    """Make a job final and return its row; None if `which`, a claim's token say, does not hold of it any more."""
+    assert status in FINAL  # noqa: S101
+    statement = (
+        update(jobs)
+        .where(which)
+        .values(
+            status=status,
+            finished_us=NOW,
+            body=None,
+            worker=None,
+            lease_us=None,
+            result=result,
+            error=error,
+            object_name=object_name,
+        )
+    )
+    return connection.execute(statement.returning(*jobs.c), {"now_us": now_us(connection)}).one_or_none()
+
+
+def give_back(
+    connection: Connection,
+    which: ColumnElement[bool],
+    *,
+    after_s: float,
+    now_us: NowUs,
+    error: Mapping[str, Any] | None = None,
+    is_counted: bool = True,
+) -> bool:
+    """Queue a running job again, to be tried after `after_s` seconds; False if `which` does not hold any more.
+
+    `is_counted`: the try was one of those that it has.
+    """
+    column = jobs.c
+    statement = (
+        update(jobs)
+        .where(which)
+        .values(
+            status=QUEUED,
+            due_us=NOW + round(after_s * _SECOND_US),
+            worker=None,
+            lease_us=None,
+            attempts=column.attempts - (0 if is_counted else 1),
+            error=error,
+        )
+    )
+    return connection.execute(statement, {"now_us": now_us(connection)}).rowcount > 0
+
+
+def overdue(connection: Connection, *, at_most: int, now_us: NowUs) -> list[Overdue]:
+    """Jobs whose lease has ended. On PostgreSQL they are locked until the transaction ends."""
+    column = jobs.c
+    query = (
+        select(column.id, column.attempts, column.is_cancel_requested)
+        .where(column.status == RUNNING, column.lease_us < NOW)
+        .limit(at_most)
+    )
+    if connection.dialect.name == "postgresql":
+        query = query.with_for_update(skip_locked=True)
+    return [Overdue(*row) for row in connection.execute(query, {"now_us": now_us(connection)})]
+
+
+def is_running(job_id: str) -> ColumnElement[bool]:
+    """True of the job's row while somebody runs it, whoever that is."""
+    return and_(jobs.c.id == job_id, jobs.c.status == RUNNING)
+
+
+def is_queued(job_id: str) -> ColumnElement[bool]:
+    """True of the job's row while it waits."""
+    return and_(jobs.c.id == job_id, jobs.c.status == QUEUED)
+
+
+def request_cancel(connection: Connection, job_id: str) -> bool:
+    """Mark a running job as unwanted; False if it does not run."""
+    return connection.execute(update(jobs).where(is_running(job_id)).values(is_cancel_requested=True)).rowcount > 0
+
+
+def cancel_requested(connection: Connection, worker: str) -> list[str]:
+    """Ids of the worker's jobs that are unwanted."""
+    column = jobs.c
+    wanted = and_(column.status == RUNNING, column.worker == worker, column.is_cancel_requested)
+    return list(connection.execute(select(column.id).where(wanted)).scalars())
+
+
+def get(connection: Connection, job_id: str) -> Row[Any] | None:
+    """A job's row."""
+    return connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
+
+
+def queue_position(connection: Connection, row: Row[Any]) -> int:
+    """The place in the queue of a job that waits: 1 is next."""
+    column = jobs.c
+    is_before = or_(column.rank > row.rank, and_(column.rank == row.rank, column.number < row.number))
+    query = select(func.count()).select_from(jobs).where(column.status == QUEUED, is_before)
+    return connection.execute(query).scalar_one() + 1
+
+
+def listed(
+    connection: Connection, account_id: str, *, status: str | None, before: int | None, at_most: int
+) -> Sequence[Row[Any]]:
+    """An account's jobs, newest first, without bodies; `before` is the number of the last one seen."""
+    column = jobs.c
+    query: Select[Any] = select(*(each for each in column if each.name != "body")).where(
+        column.account_id == account_id
+    )
+    if status is not None:
+        query = query.where(column.status == status)
+    if before is not None:
+        query = query.where(column.number < before)
+    return connection.execute(query.order_by(column.number.desc()).limit(at_most)).all()
+
+
+def expire(connection: Connection, *, retention_s: float, at_most: int, now_us: NowUs) -> list[Expired]:
+    """Delete final jobs older than `retention_s`."""
+    column = jobs.c
+    ended = and_(column.status.in_(FINAL), column.finished_us < NOW - round(retention_s * _SECOND_US))
+    query = select(column.number).where(ended).limit(at_most)
+    numbers = connection.execute(query, {"now_us": now_us(connection)}).scalars().all()
+    if not numbers:
+        return []
+    statement = delete(jobs).where(column.number.in_(numbers)).returning(column.id, column.object_name)
+    return [Expired(*row) for row in connection.execute(statement)]
+
+
+def counts(connection: Connection) -> dict[str, int]:
+    """How many jobs wait and run."""
+    column = jobs.c
+    query = select(column.status, func.count()).where(column.status.in_((QUEUED, RUNNING))).group_by(column.status)
+    return {QUEUED: 0, RUNNING: 0, **dict(connection.execute(query).tuples())}
