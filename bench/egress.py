@@ -27,7 +27,7 @@ from bench.corpus import PAGES, make_corpus
 from bench.floor import Floor
 from bench.loop import run
 from bench.origin import IMAGES, LARGE_BYTES, Origin
-from bench.report import EGRESS_HEADING, table, with_egress
+from bench.report import EGRESS_HEADING, table, with_section
 from bench.run import machine_facts
 from bench.side import Picture, run_block, verify
 from calotype.browser.page import Channel, Page
@@ -293,7 +293,7 @@ async def main() -> None:
     text = section(results)
     print(text)
     if options.write_docs:
-        _DOCS.write_text(with_egress(_DOCS.read_text(), text))
+        _DOCS.write_text(with_section(_DOCS.read_text(), text))
 
 
 if __name__ == "__main__":

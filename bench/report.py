@@ -19,6 +19,10 @@ same run, with the same browser binary and flags, the same pages, and the same r
 """
 
 EGRESS_HEADING = "## What the guard costs"
+ADMISSION_HEADING = "## Admission"
+CACHE_HEADING = "## Cache hits"
+RATE_HEADING = "## Rate"
+_OWN_SECTIONS = (EGRESS_HEADING, ADMISSION_HEADING, CACHE_HEADING, RATE_HEADING)  # of programs of their own
 
 
 def median(values: list[float]) -> float:
@@ -171,15 +175,18 @@ def markdown(results: dict[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def with_egress(document: str, section: str) -> str:
-    """Replace the section of `egress.py`, which ends the document."""
-    return f"{document.partition(EGRESS_HEADING)[0].rstrip()}\n\n{section.rstrip()}\n"
+def with_section(document: str, section: str) -> str:
+    """Put a program's own section, which begins with its heading, in the place of its last one or at the end."""
+    heading = section.partition("\n")[0]
+    before, found, after = document.partition(f"{heading}\n")
+    _, next_heading, rest = after.partition("\n## ") if found else ("", "", "")
+    return f"{before.rstrip()}\n\n{section.rstrip()}\n" + (f"{next_heading}{rest}" if next_heading else "")
 
 
-def egress_of(document: str) -> str:
-    """Give the section of `egress.py`; "" if there is none."""
-    _, heading, section = document.partition(EGRESS_HEADING)
-    return heading + section
+def own_sections(document: str) -> str:
+    """Give the sections of the programs that have one of their own; "" if there is none."""
+    parts = document.split("\n## ")
+    return "\n".join(f"## {part}" for part in parts[1:] if f"## {part}".partition("\n")[0] in _OWN_SECTIONS)
 
 
 def document(results: dict[str, Any]) -> str:

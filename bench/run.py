@@ -234,8 +234,8 @@ def main() -> None:
         _progress(f"written: {file.relative_to(Path.cwd()) if file.is_relative_to(Path.cwd()) else file}")
     print(report.markdown(results))
     if options.write_docs:
-        egress = report.egress_of(_DOCS.read_text()) if _DOCS.exists() else ""
-        _DOCS.write_text(report.with_egress(report.document(results), egress))
+        others = report.own_sections(_DOCS.read_text()) if _DOCS.exists() else ""
+        _DOCS.write_text(f"{report.document(results)}\n{others}".rstrip() + "\n")
 
 
 if __name__ == "__main__":
