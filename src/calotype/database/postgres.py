@@ -90,9 +90,12 @@ class PostgresEngine:
             await asyncio.sleep(_LISTEN_AGAIN_S)
 
     async def _run(self, work: Work[T], begin: str | None) -> T:
+        if begin is None:
+            async with self._engine.connect() as connection:
+                return await connection.run_sync(work)
+
         def run(connection: Connection) -> T:
-            if begin is not None:
-                connection.exec_driver_sql(begin)
+            connection.exec_driver_sql(begin)
             return work(connection)
 
         async with self._engine.begin() as connection:
