@@ -45,6 +45,7 @@ REQUESTS = 400
 PAUSES_S = (0.02, 0.08)
 """Shortest and longest of a client between two requests; the captures would take longer."""
 MOST_MS = {"SQLite": 3.0, "PostgreSQL": 4.0}
+_FLOOR = "a bare insert"
 _DOCS = Path(__file__).parent.parent / "docs" / "benchmarks.md"
 
 Ask = Callable[[int], Awaitable[object]]
@@ -148,11 +149,11 @@ async def measure(rounds: int) -> dict[tuple[str, str, bool], list[list[float]]]
         url = cluster.make_database()
         sides = {
             "SQLite": {
-                "floor": await stack.enter_async_context(_sqlite_floor(directory / "floor.db")),
+                _FLOOR: await stack.enter_async_context(_sqlite_floor(directory / "floor.db")),
                 **await stack.enter_async_context(_admissions(f"sqlite:///{directory}/calotype.db")),
             },
             "PostgreSQL": {
-                "floor": await stack.enter_async_context(_postgresql_floor(url)),
+                _FLOOR: await stack.enter_async_context(_postgresql_floor(url)),
                 **await stack.enter_async_context(_admissions(url)),
             },
         }
@@ -176,9 +177,10 @@ def section(results: dict[tuple[str, str, bool], list[list[float]]], load: str) 
     """Return the Markdown, and whether all admissions were as quick as they must be."""
     rows: list[list[str]] = []
     is_good = True
-    for (kind, name, paused), rounds in sorted(results.items(), key=lambda result: (result[0][0], result[0][2])):
+    for kind, name, paused in sorted(results, key=lambda side: (side[0], side[2], side[1])):
+        rounds = results[kind, name, paused]
         medians = [median(each) for each in rounds]
-        floors = [median(each) for each in results[kind, "floor", paused]]
+        floors = [median(each) for each in results[kind, _FLOOR, paused]]
         ratios = [each / floor for each, floor in zip(medians, floors, strict=True)]
         must = name.startswith("admit")
         is_good &= not must or median(medians) <= MOST_MS[kind]
@@ -198,9 +200,9 @@ def section(results: dict[tuple[str, str, bool], list[list[float]]], load: str) 
         f"{REQUESTS} requests, all sides in turn. Milliseconds that a client waits: median of the rounds' medians "
         f"(lowest-highest), and of their p95. With pauses, a client waits {PAUSES_S[0] * 1000:.0f}-"
         f"{PAUSES_S[1] * 1000:.0f} ms between two requests; without, it asks again at once, which is more than any "
-        "browser keeps up with. The floor is a bare insert committed by the driver: on SQLite (`synchronous=FULL`) by "
-        "one connection in one thread, on PostgreSQL by a connection for each client. Settling includes reading where "
-        "the key stands then."
+        "browser keeps up with. The bare insert, the floor, is committed by the driver: on SQLite "
+        "(`synchronous=FULL`) by one connection in one thread, on PostgreSQL by a connection for each client. Settling "
+        "includes reading where the key stands then."
     )
     machine = f"{datetime.now(UTC):%Y-%m-%d}, {os.cpu_count()} cores, shared; load average {load}."
     return "\n\n".join((ADMISSION_HEADING, text, table(heads, rows), machine)), is_good
