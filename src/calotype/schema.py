@@ -19,6 +19,7 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    Text,
     TypeDecorator,
 )
 
@@ -29,6 +30,7 @@ RESERVED, SETTLED, REFUNDED = "reserved", "settled", "refunded"
 LEASE_ENDED = "lease_ended"
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 FINAL = (DONE, FAILED, CANCELLED)
+PENDING, DELIVERED = "pending", "delivered"  # or FAILED
 NAME_MAX_CHARS = 200
 
 
@@ -161,4 +163,27 @@ jobs = Table(
     Index(None, "status", "lease_us"),
     Index(None, "status", "finished_us"),
     Index(None, "account_id", "number"),
+)
+
+# Messages to users' receivers, until they are delivered or given up; then for as long as their jobs are kept.
+webhook_deliveries = Table(
+    "webhook_deliveries",
+    metadata,
+    Column("id", String(40), primary_key=True),  # the receiver sees it: the same in every try
+    Column("job_id", String(36), nullable=False),
+    Column("key_id", String(16), ForeignKey("api_keys.id"), nullable=False),
+    Column("url", Text, nullable=False),
+    Column("host", String(320), nullable=False),  # `host:port` of the URL
+    Column("body", Text, nullable=False),  # never changed, so that each try sends the same bytes
+    Column("status", String(9), nullable=False),  # PENDING, DELIVERED or FAILED
+    Column("attempts", Integer, nullable=False),  # tries begun
+    Column("created_us", BigInteger, nullable=False),
+    Column("since_us", BigInteger, nullable=False),  # from when the schedule counts: made, or asked for again
+    Column("next_us", BigInteger, nullable=False),  # from when it may be tried; while it is: the end of the lease
+    Column("lease_us", BigInteger, nullable=False),  # 0, or of the try under way, whose token it is
+    Column("ended_us", BigInteger),
+    Column("log", JSON, nullable=False),  # of the last tries: `{"at_us", "status_code" or "error", "elapsed_ms"}`
+    Index(None, "job_id"),
+    Index(None, "status", "next_us", "host", "key_id", "id"),  # all that a claim reads of the rows that it leaves
+    Index(None, "ended_us"),
 )

@@ -21,6 +21,7 @@ PARAMETERS = frozenset({KEY_ID, EXPIRES, SIGNATURE})
 """What a link has beside the parameters of its capture."""
 
 _SECRET_PURPOSE = b"calotype signed links v1"
+_WEBHOOK_PURPOSE = b"calotype webhook"
 _EXPIRES = re.compile(r"[0-9]{1,12}")
 
 Query = Sequence[tuple[str, str]]
@@ -45,6 +46,11 @@ class SignedLink:
 def link_secret(key_secret: str) -> bytes:
     """Derive what links are signed with from the secret part of a key: the one thing that the server keeps of it."""
     return hmac.digest(key_secret.encode(), _SECRET_PURPOSE, hashlib.sha256)
+
+
+def webhook_secret(link_secret: bytes) -> bytes:
+    """Derive what a key's webhooks are signed with: its user can, from his key; the server can. docs/webhooks.md."""
+    return hmac.digest(link_secret, _WEBHOOK_PURPOSE, hashlib.sha256)
 
 
 def canonical_query(query: Iterable[tuple[str, str]]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -21,10 +21,10 @@ from calotype.accounts.key_making import KeyMaker, Plans, Rotation
 from calotype.accounts.key_secrets import KeySecrets
 from calotype.accounts.key_text import is_key_id, read_key
 from calotype.database import Database
-from calotype.errors import ApiKeyInvalid, ApiKeyMissing
+from calotype.errors import ApiKeyInvalid, ApiKeyMissing, InvalidRequest
 from calotype.schema import FIRST_START, SERVICE, api_keys
 from calotype.settings import Plan, TargetRules
-from calotype.signing import Query, read_link
+from calotype.signing import Query, read_link, webhook_secret
 
 _log = structlog.get_logger(__name__)
 
@@ -36,6 +36,8 @@ _INVALID = "The API key is unknown, revoked or expired, or belongs to another se
 _LINK_INVALID = "The signed link was altered or cut, or its API key is unknown, revoked or expired."
 _LINK_EXPIRED = "The signed link has expired."
 _LINK_IMPOSSIBLE = "The API key of this link was made before keys could sign links; make a new key for signing."
+_WEBHOOK_INVALID = "The API key that the webhook is signed with is unknown or revoked."
+_WEBHOOK_IMPOSSIBLE = "This API key was made before keys could sign webhooks; make a new key for jobs with a webhook."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +52,14 @@ class Principal:
     account_id: str
     """Whose usage this key counts on, and whose pictures it gets again: `KeyInfo.account_id`."""
     account_since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class WebhookSigner:
+    """What the webhooks of a key are signed with, and where they may go beside the server's own rules."""
+
+    secret: bytes = field(repr=False)
+    rules: TargetRules
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,9 +215,25 @@ class KeyRing:
         None: it was revoked, or its plan is gone.
         """
         known = await self._look_up(key_id)
-        if known is None or (known.info.revoked_at is not None and known.info.replaced_by is None):
+        if known is None or _is_over(known.info):
             return None
         return self._caller(known.info)
+
+    async def webhook_signer(self, key_id: str) -> WebhookSigner:
+        """Return what the key's webhooks are signed with. An expired key's go on: their jobs were accepted before.
+
+        Raises:
+            InvalidRequest: the key is too old to sign.
+            ApiKeyInvalid: it is unknown or revoked: what it signs proves nothing any more.
+        """
+        known = await self._look_up(key_id)
+        if known is None or known.service != SERVICE or _is_over(known.info):
+            raise ApiKeyInvalid(_WEBHOOK_INVALID)
+        if known.masked_link_secret is None:
+            raise InvalidRequest(_WEBHOOK_IMPOSSIBLE, details=[{"field": "webhook", "message": _WEBHOOK_IMPOSSIBLE}])
+        return WebhookSigner(
+            webhook_secret(self._secrets.link_secret(known.masked_link_secret, key_id)), known.info.rules
+        )
 
     def _principal(self, known: _Known) -> Principal | None:
         """The caller behind a key that is good now, whoever has shown that it is his."""
@@ -247,3 +273,8 @@ class KeyRing:
     def _forget(self, key_id: str) -> None:
         self._revocations += 1  # what a lookup under way has read is not kept
         self._cache.pop(key_id, None)
+
+
+def _is_over(info: KeyInfo) -> bool:
+    """Whether the key was ended, not only replaced: what was accepted with it ends, too."""
+    return info.revoked_at is not None and info.replaced_by is None

@@ -16,7 +16,7 @@ from sqlalchemy.exc import ArgumentError
 
 from calotype.errors import CalotypeError
 
-HEAD_REVISION = "0006"
+HEAD_REVISION = "0007"
 """The newest migration. A database that is there already is not worth importing Alembic for (100 ms at each start)."""
 
 NOTICE_CHANNEL = "calotype"
