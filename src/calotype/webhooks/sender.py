@@ -93,12 +93,13 @@ class Sender:
             **{"Host": to.host_header, "Content-Length": str(len(body)), "Content-Type": "application/json"},
             **{"User-Agent": f"calotype/{__version__}", "Accept": "*/*", "Connection": "close", **headers},
         }
+        way_out = _Guarded(self._policy, to, rules, self._connect)
         connection = httpcore.AsyncHTTPConnection(
             httpcore.Origin(scheme.encode(), host.encode(), to.port),
             ssl_context=self._tls if to.is_tls else None,
-            network_backend=_Guarded(self._policy, to, rules, self._connect),
+            network_backend=way_out,
         )
-        async with connection:
+        async with way_out, connection:
             url = httpcore.URL(scheme=scheme, host=host, port=to.port, target=to.path)
             async with connection.stream("POST", url, headers=every, content=body) as response:
                 with suppress(httpcore.NetworkError, httpcore.ProtocolError):
@@ -119,13 +120,24 @@ class _Refused(Exception):
 
 
 class _Guarded(httpcore.AsyncNetworkBackend):
-    """The only way out of one try: whatever is asked for, it asks the policy about the destination and dials that."""
+    """The only way out of one try: whatever is asked for, it asks the policy about the destination and dials that.
+
+    Closes the connection at the end of its block: httpcore 1.0.9 forgets it when a TLS handshake is cancelled.
+    """
 
     def __init__(self, policy: EgressPolicy, to: Destination, rules: TargetRules, connect: Connect) -> None:
         self._policy = policy
         self._to = to
         self._rules = rules
         self._connect = connect
+        self._stream: httpcore.AsyncNetworkStream | None = None
+
+    async def __aenter__(self) -> None:
+        pass
+
+    async def __aexit__(self, *error: object) -> None:
+        if self._stream is not None:
+            await self._stream.aclose()
 
     async def connect_tcp(
         self,
@@ -140,7 +152,8 @@ class _Guarded(httpcore.AsyncNetworkBackend):
         for address in addresses:
             try:
                 async with asyncio.timeout(_CONNECT_TIMEOUT_S if address != addresses[-1] else None):
-                    return await self._connect(address, self._to.port)
+                    self._stream = await self._connect(address, self._to.port)
+                    return self._stream
             except (httpcore.ConnectError, httpcore.ConnectTimeout, TimeoutError) as failure:
                 error = failure
         raise error
