@@ -27,6 +27,7 @@ _SUBCOMMANDS = {
     "serve": "Serve the HTTP API.",
     "sign": "Sign a link that shows a capture without the key.",
     "usage": "Say what a key has used of its plan.",
+    "webhooks": "Show a key's webhook secret, send messages again.",
     "worker": "Run jobs for servers on the same PostgreSQL.",
 }
 

@@ -1,4 +1,4 @@
-"""The option types of `--expires` and `--grace`: when something ends, and how long it goes on."""
+"""The option types of moments and ages: `--expires`, `--grace`, `--failed-since`."""
 
 from __future__ import annotations
 
@@ -39,9 +39,21 @@ class Age(click.ParamType[timedelta]):
         return _age(match)
 
 
-def _moment(text: str, now: datetime) -> datetime:
+class Since(click.ParamType[datetime]):
+    """`30m`, `12h`, `7d` ago, or a date or time in ISO 8601, UTC without a zone."""
+
+    name = "since"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> datetime:
+        try:
+            return _moment(str(value), datetime.now(UTC), -1)
+        except (ValueError, OverflowError):
+            self.fail(f"{value!r} is neither an age such as 30m, 12h or 7d nor a date such as 2027-01-31.", param, ctx)
+
+
+def _moment(text: str, now: datetime, direction: int = 1) -> datetime:
     if match := _AGE.fullmatch(text):
-        return now + _age(match)
+        return now + direction * _age(match)
     moment = datetime.fromisoformat(text)
     return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
 

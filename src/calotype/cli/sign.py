@@ -8,24 +8,15 @@ from urllib.parse import urlsplit
 
 import click
 
-from calotype.accounts.key_text import KeyText, read_key
+from calotype.accounts.key_text import KeyText
 from calotype.cli.expiry import Expiry
+from calotype.cli.key_text import Key
 from calotype.request import parse_query
 from calotype.settings import ServerSettings
 from calotype.signing import PATH, link_secret
 from calotype.signing import sign as sign_query
 
 _SERVER = "http://{host}:{port}".format(**ServerSettings().model_dump(include={"host", "port"}))
-
-
-class _Key(click.ParamType[KeyText]):
-    name = "key"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> KeyText:
-        key = read_key(str(value).strip())
-        if key is None:  # not repeated: it may be most of a key
-            self.fail("that is no whole API key; `calotype keys create` prints them.", param, ctx)
-        return key
 
 
 class _Server(click.ParamType[str]):
@@ -58,7 +49,7 @@ class _Parameter(click.ParamType[tuple[str, str]]):
 @click.argument("url")
 @click.option(
     "--key",
-    type=_Key(),
+    type=Key(),
     envvar="CALOTYPE_KEY",
     required=True,
     show_envvar=True,
