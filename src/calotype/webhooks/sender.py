@@ -12,6 +12,7 @@ import ssl
 import time
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from functools import cached_property
 from typing import cast
@@ -34,6 +35,7 @@ TRY_TIMEOUT_S = 15.0
 _CONNECT_TIMEOUT_S = 4.0  # for one of several addresses
 _MAX_ADDRESSES = 4
 _BODY_MAX_BYTES = 4096
+_BODY_TIMEOUT_S = 1.0
 _log = structlog.get_logger(__name__)
 
 Connect = Callable[[IPAddress, int], Awaitable[httpcore.AsyncNetworkStream]]
@@ -73,21 +75,24 @@ class Sender:
     async def send(self, to: Destination, headers: dict[str, str], body: bytes, rules: TargetRules) -> Outcome:
         """Make one try, with the rules of its key. Never raises for anything that the receiver does."""
         began_s = time.monotonic()
-        status_code, error, retry_after_s = None, None, 0.0
+        answer = _Answer()
+        error = None
         try:
             async with asyncio.timeout(self._timeout_s):
-                status_code, retry_after_s = await self._exchange(to, headers, body, rules)
+                await self._exchange(to, headers, body, rules, answer)
         except _Refused as refusal:
             error = refusal.word
         except TimeoutError:
             error = "timeout"
         except (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, OSError) as failure:
             error = _word_for(failure)
-        return Outcome(status_code, error, round((time.monotonic() - began_s) * 1000), retry_after_s)
+        if answer.status_code is not None:
+            error = None  # what came after the status changes nothing
+        return Outcome(answer.status_code, error, round((time.monotonic() - began_s) * 1000), answer.retry_after_s)
 
     async def _exchange(
-        self, to: Destination, headers: dict[str, str], body: bytes, rules: TargetRules
-    ) -> tuple[int, float]:
+        self, to: Destination, headers: dict[str, str], body: bytes, rules: TargetRules, answer: _Answer
+    ) -> None:
         scheme, host = ("https" if to.is_tls else "http"), to.host.removeprefix("[").removesuffix("]")
         every: dict[str | bytes, str | bytes] = {
             **{"Host": to.host_header, "Content-Length": str(len(body)), "Content-Type": "application/json"},
@@ -102,13 +107,22 @@ class Sender:
         async with way_out, connection:
             url = httpcore.URL(scheme=scheme, host=host, port=to.port, target=to.path)
             async with connection.stream("POST", url, headers=every, content=body) as response:
-                with suppress(httpcore.NetworkError, httpcore.ProtocolError):
+                answer.status_code = response.status
+                answer.retry_after_s = _retry_after_s(response.headers)
+                async with asyncio.timeout(_BODY_TIMEOUT_S):
                     await _read_some(response)
-                return response.status, _retry_after_s(response.headers)
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
         return self._given_tls or ssl.create_default_context()
+
+
+@dataclass(slots=True)
+class _Answer:
+    """What is known of the answer so far."""
+
+    status_code: int | None = None
+    retry_after_s: float = 0.0
 
 
 class _Refused(Exception):

@@ -246,7 +246,8 @@ def _claim(connection: Connection, ids: Sequence[str], moment: int, lease_s: flo
             *(_rows.attempts, _rows.since_us, _rows.lease_us),
         )
     )
-    return [Claimed(*row, claimed_us=moment) for row in connection.execute(statement)]
+    claimed = [Claimed(*row, claimed_us=moment) for row in connection.execute(statement)]
+    return sorted(claimed, key=lambda each: ids.index(each.id))  # RETURNING has an order of its own
 
 
 def _has_room(hosts: Counter[str], keys: Counter[str], lanes: Lanes) -> ColumnElement[bool]:

@@ -216,9 +216,19 @@ def endless_header(received: Received, handler: BaseHTTPRequestHandler) -> None:
         handler.close_connection = True
 
 
-async def test_an_endless_answer_is_cut_and_counts(office: Office) -> None:
+def body_that_never_comes(received: Received, handler: BaseHTTPRequestHandler) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100")
+    handler.end_headers()
+    handler.connection.recv(1)  # until the client goes away
+
+
+@pytest.mark.parametrize(
+    "answer", [endless_body, body_that_never_comes, says(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\n")]
+)
+async def test_the_status_counts_whatever_becomes_of_the_body(office: Office, answer: Answer) -> None:
     key_id = await office.key()
-    with running_receiver(endless_body) as receiver:
+    with running_receiver(answer) as receiver:
         await office.post(key_id, f"{HOOK}:{receiver.port}/")
         async with office.courier():
             assert (await office.tried.get()).status == "delivered"

@@ -91,9 +91,9 @@ async def test_what_is_due_longest_goes_first_and_what_is_not_due_waits(office: 
 
 async def test_claims_leave_room_for_other_hosts_and_keys(office: Office) -> None:
     key_id, other_key = await office.key(), await office.key()
-    await office.post(key_id, *[ONE] * 40)
-    await office.post(key_id, *[OTHER] * 40)
-    await office.post(other_key, *[OTHER] * 3)
+    for which, url, number in ((key_id, ONE, 40), (key_id, OTHER, 40), (other_key, OTHER, 3)):
+        await office.post(which, *[url] * number)
+        office.advance(1)
     claims = await claim(office, lanes=Lanes(per_host=3, per_key=4))
     assert [(each.key_id, each.host) for each in claims.deliveries] == [
         *[(key_id, "one.example.com:443")] * 3,
