@@ -88,11 +88,12 @@ async def open_services(settings: Settings, *, runs_jobs: bool = True) -> AsyncG
     """
     async with AsyncExitStack() as stack:
         database, keys = await stack.enter_async_context(open_accounts(settings))
-        guard, pool, jail, capturer = await stack.enter_async_context(_open_captures(settings))
+        policy = _policy(settings)
+        guard, pool, jail, capturer = await stack.enter_async_context(_open_captures(settings, policy))
         storage = open_storage(settings.storage_url)
         lanes = Lanes(queue=settings.browser.queue, timeout_s=settings.browser.queue_timeout_s)
         desk = await stack.enter_async_context(_open_desk(settings, database, storage, lanes, capturer))
-        parts = JobParts(settings, database, storage, keys)
+        parts = JobParts(settings, database, storage, keys, policy)
         runner = parts.runner(capturer, lanes) if runs_jobs else None
         await stack.enter_async_context(parts.running(runner))
         operator = administration(database, keys, settings)
@@ -104,9 +105,10 @@ async def open_worker(settings: Settings) -> AsyncGenerator[Runner]:
     """Open what runs jobs, and nothing that serves. Raises as `open_services`."""
     async with AsyncExitStack() as stack:
         database, keys = await stack.enter_async_context(open_accounts(settings))
-        *_, capturer = await stack.enter_async_context(_open_captures(settings))
+        policy = _policy(settings)
+        *_, capturer = await stack.enter_async_context(_open_captures(settings, policy))
         lanes = Lanes(queue=settings.browser.queue, timeout_s=settings.browser.queue_timeout_s)
-        parts = JobParts(settings, database, open_storage(settings.storage_url), keys)
+        parts = JobParts(settings, database, open_storage(settings.storage_url), keys, policy)
         runner = parts.runner(capturer, lanes)
         await stack.enter_async_context(parts.running(runner))
         yield runner
@@ -115,7 +117,7 @@ async def open_worker(settings: Settings) -> AsyncGenerator[Runner]:
 @asynccontextmanager
 async def open_capturer(settings: Settings) -> AsyncGenerator[Capturer]:
     """Open only what makes pictures: no database, no keys."""
-    async with _open_captures(settings) as (*_, capturer):
+    async with _open_captures(settings, _policy(settings)) as (*_, capturer):
         yield capturer
 
 
@@ -178,14 +180,12 @@ async def _open_desk(
 
 
 @asynccontextmanager
-async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[EgressProxy, BrowserPool, Jail, Capturer]]:
+async def _open_captures(
+    settings: Settings, policy: EgressPolicy
+) -> AsyncGenerator[tuple[EgressProxy, BrowserPool, Jail, Capturer]]:
     executable = find_browser(settings.browser)
     sandbox = await _sandbox(settings.browser)
     await asyncio.to_thread(sweep_profiles)
-    try:
-        policy = EgressPolicy(settings.guard)
-    except ValueError as error:
-        raise SettingsUnusable(str(error)) from error
     async with AsyncExitStack() as stack:
         jail, listeners = await open_jail(settings.guard, program=executable, listen=open_listeners)
         stack.push_async_callback(jail.close)
@@ -209,6 +209,13 @@ async def _open_captures(settings: Settings) -> AsyncGenerator[tuple[EgressProxy
         capturer = Capturer(pool=pool, policy=policy, settings=settings.browser)
         stack.callback(capturer.close)
         yield proxy, pool, jail, capturer
+
+
+def _policy(settings: Settings) -> EgressPolicy:
+    try:
+        return EgressPolicy(settings.guard)
+    except ValueError as error:
+        raise SettingsUnusable(str(error)) from error
 
 
 async def _sandbox(settings: BrowserSettings) -> bool:

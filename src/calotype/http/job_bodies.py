@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from calotype.errors import CalotypeError, Detail, InvalidRequest, InvalidUrl
+from calotype.errors import CalotypeError, Detail, InvalidRequest
 from calotype.jobs.desk import Wanted
 from calotype.request import Warning_, parse_body
 from calotype.request.parse import DETAILS_MAX
@@ -83,8 +83,14 @@ def _parsed(
         found = [
             *_unknown(job, _JOB_FIELDS, where, warnings, strict=strict),
             *_priority(job, where, max_priority),
-            *_webhook(job, where, warnings, check_webhook, strict=strict),
+            *_webhook(job, where, warnings, strict=strict),
         ]
+        if isinstance(url := _webhook_url(job), str):
+            try:
+                check_webhook(url)
+            except CalotypeError as error:
+                kinds.add(type(error))
+                found += [{**each, "field": f"{where}webhook.url"} for each in error.details]
         try:
             warnings += _request(job, where, strict=strict)
         except CalotypeError as error:
@@ -95,7 +101,7 @@ def _parsed(
             body = {name: value for name, value in job["request"].items() if name != "api_key"}
             wanted.append(Wanted(body, job.get("priority", 0), job.get("webhook")))
     if problems:
-        raise _invalid(problems, InvalidUrl if kinds == {InvalidUrl} and len(problems) == 1 else InvalidRequest)
+        raise _invalid(problems, kinds.pop() if len(kinds) == len(problems) == 1 else InvalidRequest)
     return ParsedJobs(wanted, warnings[:DETAILS_MAX])
 
 
@@ -118,9 +124,7 @@ def _priority(job: Mapping[str, Any], where: str, max_priority: int) -> Iterator
         yield detail(f"{where}priority", message, "out_of_bounds")
 
 
-def _webhook(
-    job: Mapping[str, Any], where: str, warnings: list[Warning_], check: CheckWebhook, *, strict: bool
-) -> Iterator[Detail]:
+def _webhook(job: Mapping[str, Any], where: str, warnings: list[Warning_], *, strict: bool) -> Iterator[Detail]:
     webhook = job.get("webhook")
     if webhook is None:
         return
@@ -132,16 +136,16 @@ def _webhook(
     url, events = given.get("url"), given.get("events")
     if not isinstance(url, str):
         yield detail(f"{where}webhook.url", "must be a URL", "missing" if url is None else "wrong_type")
-    else:
-        try:
-            check(url)
-        except CalotypeError as error:
-            yield detail(f"{where}webhook.url", error.message, error.code)
     known = ", ".join(FINAL)
     if events is not None and not (
         isinstance(events, list) and events and all(each in FINAL for each in cast("list[Any]", events))
     ):
         yield detail(f"{where}webhook.events", f"must be a list of one or more of {known}", "wrong_type")
+
+
+def _webhook_url(job: Mapping[str, Any]) -> object:
+    webhook = job.get("webhook")
+    return cast("Mapping[str, Any]", webhook).get("url") if isinstance(webhook, Mapping) else None
 
 
 def _unknown(

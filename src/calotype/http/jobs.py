@@ -16,12 +16,12 @@ from calotype.errors import InvalidRequest, NotFound, ShuttingDown
 from calotype.http.body import read_json_object
 from calotype.http.credentials import key_in_request
 from calotype.http.job_bodies import ParsedJobs, keys_in, parse_batch, parse_job
-from calotype.http.job_view import BatchAcceptedAnswer, JobAcceptedAnswer, accepted, job_json, job_of
 from calotype.http.picture import NO_STORE, JsonWithPicture, raw_picture
 from calotype.http.record import record_of
 from calotype.http.screenshot import authenticated, idempotency_key, is_strict
 from calotype.http.services import InFlightParameter, Services, ServicesParameter
 from calotype.jobs.desk import Accepted, Seen
+from calotype.jobs.view import BatchAcceptedAnswer, JobAcceptedAnswer, accepted, job_json, job_of
 from calotype.request.wording import detail
 from calotype.schema import CANCELLED, DONE, FAILED, QUEUED, RUNNING
 

@@ -12,6 +12,8 @@ from sqlalchemy import Connection
 from calotype.database import notify
 
 _QUEUED, _FINAL, _CANCEL = "job-queued", "job-final", "job-cancel"
+WEBHOOK = "webhook"
+"""A message to a webhook waits."""
 
 
 def tell_queued(connection: Connection) -> None:
@@ -35,6 +37,7 @@ class Bell:
     def __init__(self) -> None:
         self._final: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
         self.on_queued: Callable[[], None] = _nothing
+        self.on_webhook: Callable[[], None] = _nothing
         self.on_cancel: Callable[[str | None], None] = _nothing
         """Takes the job's id; None: some may have been missed."""
 
@@ -42,11 +45,14 @@ class Bell:
         kind, _, job_id = (notice or "").partition(" ")
         if notice is None:
             self.on_queued()
+            self.on_webhook()
             self.on_cancel(None)
             for events in self._final.values():
                 _set(events)
         elif kind == _QUEUED:
             self.on_queued()
+        elif kind == WEBHOOK:
+            self.on_webhook()
         elif kind == _CANCEL:
             self.on_cancel(job_id)
         elif kind == _FINAL:

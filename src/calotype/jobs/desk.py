@@ -20,12 +20,15 @@ from calotype.delivery import answers
 from calotype.delivery.answers import ClaimLost
 from calotype.delivery.names import Name
 from calotype.errors import IdempotencyConflict, JobFinished, LimitError, NotFound
+from calotype.guard.policy import EgressPolicy
 from calotype.jobs import table
+from calotype.jobs.announcing import deliveries_of, webhook_check
 from calotype.jobs.bell import Bell, tell_cancel, tell_queued
 from calotype.jobs.endings import Endings
 from calotype.jobs.table import NewJob
 from calotype.schema import FINAL, RUNNING
 from calotype.storage import Storage
+from calotype.webhooks.courier import Signers
 
 _CANCEL_WAIT_S = 5.0  # a running capture ends within 1 s, if its worker lives
 _RACE_PAUSE_S = 0.05
@@ -66,6 +69,8 @@ class JobDesk:
         *,
         database: Database,
         storage: Storage,
+        policy: EgressPolicy,
+        signers: Signers,
         account_of: Callable[[Principal], Account],
         endings: Endings,
         bell: Bell,
@@ -74,6 +79,8 @@ class JobDesk:
     ) -> None:
         self._database = database
         self._storage = storage
+        self._policy = policy
+        self._signers = signers
         self._account_of = account_of
         self._endings = endings
         self._bell = bell
@@ -97,7 +104,10 @@ class JobDesk:
         Raises:
             QuotaReached, RateLimited: the caller's plan does not allow it now.
             IdempotencyConflict: the key was used for another request.
+            InvalidRequest: there is a webhook, and the key is too old to sign.
         """
+        if any(each.webhook for each in wanted):
+            await self._signers(caller.key_id)
         account = self._account_of(caller)
         new = [NewJob(str(uuid.uuid4()), each.priority, each.body, each.webhook) for each in wanted]
 
@@ -215,11 +225,11 @@ class JobDesk:
 
     async def deliveries(self, seen: Seen) -> Sequence[Mapping[str, Any]]:
         """What was posted to the job's webhook, and how that went."""
-        return []
+        return await self._database.read(lambda connection: deliveries_of(connection, seen.row))
 
     def webhook_check(self, caller: Principal) -> Callable[[str], None]:
         """What raises an error of the table for a URL to which nothing is posted for this caller."""
-        return lambda url: None
+        return webhook_check(self._policy, caller)
 
     def _accepted_before(self, connection: Connection, account: Account, name: Name) -> Accepted | None:
         found = answers.find(connection, account.id, [name], self._now_us)

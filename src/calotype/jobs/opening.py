@@ -12,6 +12,8 @@ from calotype.database import Database
 from calotype.database.clock import database_now_us
 from calotype.delivery.desk import PictureMaker
 from calotype.delivery.lanes import Lanes
+from calotype.guard.policy import EgressPolicy
+from calotype.jobs.announcing import announce
 from calotype.jobs.bell import Bell
 from calotype.jobs.desk import JobDesk
 from calotype.jobs.endings import Endings
@@ -19,23 +21,30 @@ from calotype.jobs.making import JobMaker
 from calotype.jobs.runner import Runner
 from calotype.settings import Settings
 from calotype.storage import Storage
+from calotype.webhooks.courier import Courier
+from calotype.webhooks.sender import Sender
 
 
 class JobParts:
     """What desk and runner of one process share."""
 
-    def __init__(self, settings: Settings, database: Database, storage: Storage, keys: KeyRing) -> None:
+    def __init__(
+        self, settings: Settings, database: Database, storage: Storage, keys: KeyRing, policy: EgressPolicy
+    ) -> None:
         self._settings = settings
         self._database = database
         self._storage = storage
         self._keys = keys
+        self._policy = policy
         self._bell = Bell()
-        self._endings = Endings(on_final=lambda connection, row: None, now_us=database_now_us)
+        self._endings = Endings(on_final=announce, now_us=database_now_us)
 
     def desk(self) -> JobDesk:
         return JobDesk(
             database=self._database,
             storage=self._storage,
+            policy=self._policy,
+            signers=self._keys.webhook_signer,
             account_of=self._account_of,
             endings=self._endings,
             bell=self._bell,
@@ -59,16 +68,19 @@ class JobParts:
 
     @asynccontextmanager
     async def running(self, runner: Runner | None) -> AsyncGenerator[None]:
-        """Listen for notices and run the runner."""
+        """Listen for notices, post to webhooks, and run the runner."""
+        courier = Courier(self._database, Sender(self._policy), self._keys.webhook_signer)
+        self._bell.on_webhook = courier.ring
         await self._database.listen(self._bell.hear)
-        if runner is None:
-            yield
-            return
-        await runner.start()
+        courier.start()
+        if runner is not None:
+            await runner.start()
         try:
             yield
         finally:
-            await runner.stop()
+            if runner is not None:
+                await runner.stop()
+            await courier.stop()
 
     def _account_of(self, caller: Principal) -> Account:
         now, reset = datetime.now(UTC), self._settings.credits.reset

@@ -14,7 +14,7 @@ from typing import Any
 
 import httpcore
 import pytest
-from sqlalchemy import BigInteger, ColumnElement, Connection, literal, select
+from sqlalchemy import Connection, select
 
 from calotype.accounts.key_text import read_key
 from calotype.accounts.keys import KeyRing
@@ -73,8 +73,8 @@ class Office:
         clock = lambda: datetime.fromtimestamp(self.now_us / 1_000_000, UTC)  # noqa: E731
         self.keys = KeyRing(self.database, pepper=b"pepper", plans=Settings().plan, clock=clock)
 
-    def clock(self, _: Connection) -> ColumnElement[int]:
-        return literal(self.now_us, BigInteger)
+    def clock(self, _: Connection) -> int:
+        return self.now_us
 
     def advance(self, seconds: float) -> None:
         self.now_us += round(seconds * 1_000_000)

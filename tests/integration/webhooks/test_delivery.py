@@ -11,10 +11,11 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from sqlalchemy import ColumnElement, Connection
+from sqlalchemy import Connection, select
 from standardwebhooks import Webhook
 
 from calotype import __version__
+from calotype.database.clock import NOW, database_now_us
 from calotype.settings import GuardSettings
 from calotype.webhooks import table
 from calotype.webhooks.schedule import PAUSES_S
@@ -77,7 +78,7 @@ async def test_it_verifies_with_the_official_library_by_the_databases_own_clock(
         await office.database.write(
             lambda connection: table.post(connection, [table.Message("job", key_id, f"{HOOK}:{receiver.port}/", BODY)])
         )
-        courier = office.make(now_us=table.database_now_us)
+        courier = office.make(now_us=database_now_us)
         courier.start()
         assert (await office.tried.get()).status == "delivered"
         await courier.stop()
@@ -303,11 +304,12 @@ async def test_it_wakes_by_itself_when_a_delivery_falls_due(office: Office) -> N
     """By the real clock, with nobody ringing."""
     key_id = await office.key()
 
-    def in_a_moment(connection: Connection) -> ColumnElement[int]:
-        return table.database_now_us(connection) + 300_000
+    def in_a_moment(connection: Connection) -> int:
+        now: int = connection.execute(select(NOW), {"now_us": database_now_us(connection)}).scalar_one()
+        return now + 300_000
 
     with running_receiver() as receiver:
         message = table.Message("job", key_id, f"{HOOK}:{receiver.port}/", BODY)
         await office.database.write(lambda connection: table.post(connection, [message], now_us=in_a_moment))
-        async with office.courier(now_us=table.database_now_us):
+        async with office.courier(now_us=database_now_us):
             assert (await office.tried.get()).status == "delivered"

@@ -7,16 +7,6 @@ from typing import Any
 
 from calotype.capture.result import CaptureMeta
 from calotype.http.job_bodies import BATCH_MAX
-from calotype.http.job_view import (
-    BatchAcceptedAnswer,
-    JobAcceptedAnswer,
-    JobAnswer,
-    JobListAnswer,
-    JobResult,
-    accepted,
-    job_json,
-    job_url,
-)
 from calotype.http.jobs import LIST_MAX, STATUSES, WAIT_MAX_S
 from calotype.http.openapi.parts import (
     BODY_CODES,
@@ -32,6 +22,16 @@ from calotype.http.openapi.parts import (
     prefer,
 )
 from calotype.http.openapi.screenshot import PICTURE_TYPES, meta_example
+from calotype.jobs.view import (
+    BatchAcceptedAnswer,
+    JobAcceptedAnswer,
+    JobAnswer,
+    JobListAnswer,
+    JobResult,
+    accepted,
+    job_json,
+    job_url,
+)
 from calotype.schema import FINAL
 
 _TAG = {"name": "jobs", "description": "Captures that nobody waits for on an open connection."}
