@@ -41,7 +41,7 @@ def link(new: NewKey) -> list[tuple[str, str]]:
 async def test_keys_from_before_work_and_new_ones_sign(database: Database) -> None:
     old = await ring(database).create("free")
     await database.write(to_the_revision_before)
-    await database.migrate()
+    await database.upgrade()
     keys = ring(database)
     assert (await keys.authenticate(old.text)).key_id == old.key_id
     with pytest.raises(ApiKeyInvalid, match="make a new key"):

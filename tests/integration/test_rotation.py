@@ -247,7 +247,7 @@ async def test_keys_from_before_there_was_rotation_are_accounts_of_their_own(
     caller = await keys.authenticate(old.text)
     assert await capture(database, caller, clock, 1)
     await database.write(to_the_revision_before)
-    await database.migrate()
+    await database.upgrade()
     rotation = await ring(database, clock).rotate(old.key_id)
     assert rotation is not None
     assert (await standing(database, await keys.authenticate(rotation.new.text), clock)).settled == 1

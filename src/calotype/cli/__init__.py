@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SUBCOMMANDS = {
     "capture": "Make a picture of one page, without a server.",
+    "db": "Bring the database up to date, check it, copy it.",
     "doctor": "Say what this machine lacks, and the settings in effect.",
     "keys": "Make, list, replace and revoke API keys.",
     "plans": "List the plans that keys can be on.",

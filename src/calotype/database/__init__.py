@@ -21,6 +21,7 @@ HEAD_REVISION = "0007"
 
 NOTICE_CHANNEL = "calotype"
 _MIGRATION_LOCK = 0xCA107  # any number; the same for every calotype
+_UPGRADE = "Run `calotype db upgrade`."
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
 
 _NOTICES = "calotype_notices"
@@ -71,7 +72,7 @@ class Database:
         Raises:
             DatabaseUnusable: the URL is wrong, or its driver is not installed.
         """
-        parsed = _driver_url(url)
+        parsed = driver_url(url)
         self.is_sqlite = parsed.get_backend_name() == "sqlite"
         self._engine = _engine(parsed)
 
@@ -116,13 +117,24 @@ class Database:
         await self.read(_version, autocommit=True)
 
     async def migrate(self) -> None:
-        """Bring the tables to `HEAD_REVISION`, all of it or nothing; of several processes that try, one does it.
+        """Bring the tables to `HEAD_REVISION` if that is nobody's decision: in a SQLite file, and where there are none.
+
+        All of it or nothing; of several processes that try, one does it.
+
+        Raises:
+            DatabaseUnusable: a newer calotype has been here, or an older one in PostgreSQL, which its other servers
+                may be using.
+        """
+        if await self.read(revision_of) != HEAD_REVISION:
+            await self.write(upgrade if self.is_sqlite else _set_up)
+
+    async def upgrade(self) -> str | None:
+        """Bring the tables to `HEAD_REVISION`, all of it or nothing; return the revision from before, None for none.
 
         Raises:
             DatabaseUnusable: a newer calotype has been here.
         """
-        if await self.read(_revision) != HEAD_REVISION:
-            await self.write(_upgrade)
+        return await self.write(upgrade)
 
 
 def _engine(url: URL) -> Engine:
@@ -136,26 +148,31 @@ def _engine(url: URL) -> Engine:
     return PostgresEngine(url)
 
 
-def _driver_url(url: str) -> URL:
+def driver_url(url: str, *, name: str = "CALOTYPE_DATABASE__URL") -> URL:
+    """Read a database's URL.
+
+    Args:
+        name: what the operator knows it by.
+
+    Raises:
+        DatabaseUnusable: it is wrong, or its driver is not installed.
+    """
     try:
         parsed = make_url(url)
     except ArgumentError as error:
         raise DatabaseUnusable(
-            "CALOTYPE_DATABASE__URL is not a database URL; write sqlite:///path/to/file.db or postgresql://host/name."
+            f"{name} is not a database URL; write sqlite:///path/to/file.db or postgresql://host/name."
         ) from error
     backend, _, driver = parsed.drivername.partition("+")
     if backend not in _DRIVERS or (driver and parsed.drivername != _DRIVERS[backend]):
         raise DatabaseUnusable(
-            f"CALOTYPE_DATABASE__URL: calotype has no {parsed.drivername}; "
-            "write sqlite:///path/to/file.db or postgresql://host/name."
+            f"{name}: calotype has no {parsed.drivername}; write sqlite:///path/to/file.db or postgresql://host/name."
         )
     if backend == "sqlite" and (not parsed.database or parsed.database == ":memory:" or parsed.query):
-        raise DatabaseUnusable(
-            "CALOTYPE_DATABASE__URL: SQLite needs a file, and no parameters: sqlite:///path/to/file.db."
-        )
+        raise DatabaseUnusable(f"{name}: SQLite needs a file, and no parameters: sqlite:///path/to/file.db.")
     if backend != "sqlite" and find_spec("psycopg") is None:
         raise DatabaseUnusable(
-            "CALOTYPE_DATABASE__URL names PostgreSQL, but its driver is not installed: pip install 'psycopg[binary]'."
+            f"{name} names PostgreSQL, but its driver is not installed: pip install 'psycopg[binary]'."
         )
     return parsed.set(drivername=_DRIVERS[backend])
 
@@ -165,25 +182,60 @@ def _version(connection: Connection) -> str | None:
     return connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
 
 
-def _revision(connection: Connection) -> str | None:
+def revision_of(connection: Connection) -> str | None:
+    """The newest migration that was applied; None: there are no tables."""
     return _version(connection) if inspect(connection).has_table("alembic_version") else None
 
 
-def _upgrade(connection: Connection) -> None:
+def require_head(revision: str | None) -> None:
+    """
+    Raises:
+        DatabaseUnusable: it is another revision than this version needs.
+    """
+    if reason := why_unfit(revision):
+        raise DatabaseUnusable(" ".join(reason))
+
+
+def why_unfit(revision: str | None) -> tuple[str, str] | None:
+    """Why this version can't run on a database of the revision, and what to do about it; None if it can."""
+    if revision == HEAD_REVISION:
+        return None
+    if revision is None:
+        return "The database has no tables yet.", _UPGRADE
+    if is_older(revision):
+        return f"The database is of revision {revision}, and this version of calotype needs {HEAD_REVISION}.", _UPGRADE
+    return (
+        f"The database is of revision {revision}, newer than what this version of calotype knows ({HEAD_REVISION}).",
+        "Install the newer calotype that was here.",
+    )
+
+
+def is_older(revision: str) -> bool:
+    """Revisions are numbers of four digits."""
+    return revision.isdecimal() and revision < HEAD_REVISION
+
+
+def upgrade(connection: Connection) -> str | None:
+    """`Database.upgrade`, in a transaction that writes."""
     if connection.dialect.name == "postgresql":  # on SQLite the transaction is a lock
         connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
-    if _revision(connection) == HEAD_REVISION:
-        return  # another process was first
+    before = revision_of(connection)
+    if before == HEAD_REVISION:
+        return before  # another process was first
+    if before is not None and not is_older(before):
+        require_head(before)
     from alembic import command
     from alembic.config import Config
-    from alembic.util import CommandError
 
     config = Config()
     config.set_main_option("script_location", "calotype:migrations")
     config.attributes["connection"] = connection
-    try:
-        command.upgrade(config, "head")
-    except CommandError as error:
-        raise DatabaseUnusable(
-            f"The database can't be brought up to date: {error}. Is it of a newer calotype?"
-        ) from error
+    command.upgrade(config, "head")
+    return before
+
+
+def _set_up(connection: Connection) -> None:
+    connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _MIGRATION_LOCK})
+    if revision_of(connection) is None:
+        upgrade(connection)
+    require_head(revision_of(connection))

@@ -63,7 +63,7 @@ class SqliteEngine:
         self._hear: Hear | None = None
 
     async def open(self) -> None:
-        path = await asyncio.to_thread(_make_private_file, self._path)
+        path = await asyncio.to_thread(make_private_file, self._path)
         engine = create_engine("sqlite://", creator=lambda: _connect(path), poolclass=NullPool)
         event.listen(engine, "begin", _begin)
         self._writer = _Thread("database-writer", engine, _write_together, writes=True)
@@ -192,7 +192,7 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
 
-def _make_private_file(path: Path) -> Path:
+def make_private_file(path: Path) -> Path:
     """Make an empty database in WAL mode, whole from the moment it exists; of several makers at once the first wins.
 
     Of processes that switch one new file to WAL at the same time, some get `database is locked` at once, whatever the
