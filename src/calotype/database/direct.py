@@ -9,17 +9,23 @@ import sqlite3
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from sqlalchemy import Connection, Engine, create_engine, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, RootTransaction
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import NullPool
 
 from calotype.database import DatabaseUnusable
 from calotype.database.sqlite import make_private_file
 
-_BUSY_MS = 10_000
-_BUSY_ALONE_MS = 1_000  # a command ends meanwhile; a server holds its file for as long as it lives
+_SHARED = ("busy_timeout=10000",)  # ms
+_WRITING = ("synchronous=FULL", "foreign_keys=ON")
+_ALONE = (
+    "busy_timeout=1000",  # ms: a command ends meanwhile; a server has its file open for as long as it lives
+    # Before the first look into a file in WAL mode, this asks for a lock that nobody gets who is not the only one.
+    "locking_mode=EXCLUSIVE",
+)
 _CONNECT_TIMEOUT_S = 10
 
 
@@ -38,18 +44,9 @@ def snapshot(url: URL, *, alone: bool = False) -> Generator[Connection]:
         path = sqlite_path(url)
         if not path.is_file():
             raise DatabaseUnusable(f"There is no database at {path}.")
-        begin = "BEGIN EXCLUSIVE" if alone else "BEGIN"
-        with _sqlite(path, begin, alone=alone).connect() as connection:
-            try:
-                transaction = connection.begin()
-            except Exception as error:
-                if alone and _is_busy(error):
-                    raise DatabaseUnusable(
-                        f"{path} is in use. Stop the server that has it open, and try again."
-                    ) from error
-                raise
-            with transaction:
-                yield connection
+        engine = _sqlite(path, "BEGIN EXCLUSIVE", *_ALONE) if alone else _sqlite(path, "BEGIN", *_SHARED)
+        with engine.connect() as connection, _begun(connection, path):
+            yield connection
         return
     with _postgres(url).connect() as connection:
         connection = connection.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
@@ -66,7 +63,7 @@ def transaction(url: URL) -> Generator[Connection]:
         OSError, SQLAlchemyError: there is no getting at the database.
     """
     if url.get_backend_name() == "sqlite":
-        engine = _sqlite(make_private_file(sqlite_path(url)), "BEGIN IMMEDIATE")
+        engine = _sqlite(make_private_file(sqlite_path(url)), "BEGIN IMMEDIATE", *_SHARED, *_WRITING)
         with engine.begin() as connection:
             yield connection
         return
@@ -84,22 +81,22 @@ def shown(url: URL) -> str:
     return url.set(drivername=url.get_backend_name(), query={}).render_as_string(hide_password=True)
 
 
-def _sqlite(path: Path, begin: str, *, alone: bool = False) -> Engine:
+def _sqlite(path: Path, begin: str, *pragmas: str) -> Engine:
     def connect() -> sqlite3.Connection:
         # `isolation_level=None`: the driver begins no transactions of its own.
         connection = sqlite3.connect(f"{path.as_uri()}?mode=rw", uri=True, isolation_level=None)
-        connection.execute(f"PRAGMA busy_timeout={_BUSY_ALONE_MS if alone else _BUSY_MS}").close()
-        connection.execute("PRAGMA synchronous=FULL").close()
-        connection.execute("PRAGMA foreign_keys=ON").close()
-        if alone:  # before the first look into a file in WAL mode, this asks for a lock that an open one has
-            connection.execute("PRAGMA locking_mode=EXCLUSIVE").close()
+        try:
+            for pragma in pragmas:
+                connection.execute(f"PRAGMA {pragma}").close()
+        except BaseException:
+            connection.close()
+            raise
         return connection
-
-    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
 
     def begin_ours(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
 
+    engine = create_engine("sqlite://", creator=connect, poolclass=NullPool)
     event.listen(engine, "begin", begin_ours)
     return engine
 
@@ -110,6 +107,11 @@ def _postgres(url: URL) -> Engine:
     return create_engine(url, poolclass=NullPool)
 
 
-def _is_busy(error: Exception) -> bool:
-    driver_error: Any = getattr(error, "orig", None)
-    return getattr(driver_error, "sqlite_errorcode", None) == sqlite3.SQLITE_BUSY
+def _begun(connection: Connection, path: Path) -> RootTransaction:
+    try:
+        return connection.begin()
+    except OperationalError as error:
+        driver_error = cast("sqlite3.OperationalError", error.orig)
+        if driver_error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+            raise
+        raise DatabaseUnusable(f"{path} is in use. Stop the server that has it open, and try again.") from error
