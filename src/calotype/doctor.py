@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from sqlalchemy import inspect
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from calotype.browser.discover import INSTALL_COMMAND, BrowserNotFound, find_browser, sandbox_available, sandbox_fix
 from calotype.browser.jail.levels import JailLevel, JailTooWeak, open_jail
-from calotype.database import Database
+from calotype.database import Database, is_older, revision_of, why_unfit
 from calotype.errors import CalotypeError
 from calotype.guard.listener import open_listeners
 from calotype.settings import BrowserSettings, Settings
@@ -160,11 +159,17 @@ async def examine_database(url: str) -> Finding:
         shown = make_url(url).render_as_string(hide_password=True)
         if _is_sqlite_not_made_yet(url):
             return Finding("database", "ok", f"{shown} (made on the first start)")
-        await _query(Database(url))
+        database = Database(url)
+        revision = await _revision(database)
     except (CalotypeError, OSError, SQLAlchemyError) as error:
         reason = str(error).splitlines()[0]
         return Finding("database", "missing", reason, "start the database, or correct CALOTYPE_DATABASE__URL")
-    return Finding("database", "ok", shown)
+    unfit = why_unfit(revision)
+    if unfit is None:
+        return Finding("database", "ok", shown)
+    if revision is None or (database.is_sqlite and is_older(revision)):
+        return Finding("database", "ok", f"{shown} (brought up to date on the next start)")
+    return Finding("database", "missing", f"{shown}: {unfit[0]}", unfit[1])
 
 
 def effective_settings(settings: Settings) -> dict[str, Any]:
@@ -190,11 +195,10 @@ def _is_sqlite_not_made_yet(url: str) -> bool:
     return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()
 
 
-async def _query(database: Database) -> None:
+async def _revision(database: Database) -> str | None:
     await database.open()
     try:
-        # Not `SELECT 1`: SQLite answers that without a look at its file.
-        await database.read(lambda connection: inspect(connection).get_table_names())
+        return await database.read(revision_of)
     finally:
         await database.close()
 
