@@ -185,6 +185,8 @@ class FakeServices:
     pool: FakePool = field(default_factory=FakePool)
     jail: FakeJail = field(default_factory=FakeJail)
     database: FakeDatabase = field(default_factory=FakeDatabase)
+    storage: FakeDatabase = field(default_factory=FakeDatabase)
+    runner: None = None
     administration: Administration | None = None
     job_desk: FakeJobDesk = field(default_factory=FakeJobDesk)
     in_flight: InFlight = field(default_factory=InFlight)

@@ -47,7 +47,7 @@ from calotype.jobs.desk import JobDesk
 from calotype.jobs.opening import JobParts
 from calotype.jobs.runner import Runner
 from calotype.settings import BrowserSettings, Settings
-from calotype.storage import Storage, open_storage
+from calotype.storage import Storage, StorageUnusable, open_storage
 
 _log = structlog.get_logger(__name__)
 
@@ -67,6 +67,7 @@ class Services:
     guard: EgressProxy
     pool: BrowserPool
     jail: Jail
+    storage: Storage
     desk: Desk
     job_desk: JobDesk
     runner: Runner | None
@@ -90,14 +91,14 @@ async def open_services(settings: Settings, *, runs_jobs: bool = True) -> AsyncG
         database, keys = await stack.enter_async_context(open_accounts(settings))
         policy = _policy(settings)
         guard, pool, jail, capturer = await stack.enter_async_context(_open_captures(settings, policy))
-        storage = open_storage(settings.storage_url)
+        storage = await _storage(settings)
         lanes = Lanes(queue=settings.browser.queue, timeout_s=settings.browser.queue_timeout_s)
         desk = await stack.enter_async_context(_open_desk(settings, database, storage, lanes, capturer))
         parts = JobParts(settings, database, storage, keys, policy)
         runner = parts.runner(capturer, lanes) if runs_jobs else None
         await stack.enter_async_context(parts.running(runner))
         operator = administration(database, keys, settings)
-        yield Services(settings, database, keys, operator, guard, pool, jail, desk, parts.desk(), runner)
+        yield Services(settings, database, keys, operator, guard, pool, jail, storage, desk, parts.desk(), runner)
 
 
 @asynccontextmanager
@@ -108,7 +109,7 @@ async def open_worker(settings: Settings) -> AsyncGenerator[Runner]:
         policy = _policy(settings)
         *_, capturer = await stack.enter_async_context(_open_captures(settings, policy))
         lanes = Lanes(queue=settings.browser.queue, timeout_s=settings.browser.queue_timeout_s)
-        parts = JobParts(settings, database, open_storage(settings.storage_url), keys, policy)
+        parts = JobParts(settings, database, await _storage(settings), keys, policy)
         runner = parts.runner(capturer, lanes)
         await stack.enter_async_context(parts.running(runner))
         yield runner
@@ -209,6 +210,15 @@ async def _open_captures(
         capturer = Capturer(pool=pool, policy=policy, settings=settings.browser)
         stack.callback(capturer.close)
         yield proxy, pool, jail, capturer
+
+
+async def _storage(settings: Settings) -> Storage:
+    storage = open_storage(settings.storage_url)
+    try:
+        await storage.ping()
+    except OSError as error:
+        raise StorageUnusable(f"CALOTYPE_STORAGE__URL: the storage does not answer: {error}.") from error
+    return storage
 
 
 def _policy(settings: Settings) -> EgressPolicy:

@@ -171,6 +171,12 @@ class JobSettings(_Section):
     lease_s: float = Field(
         default=10.0, ge=1, description="Seconds without a word from its worker after which a job is given to another."
     )
+    presigned_s: float = Field(
+        default=0,
+        ge=0,
+        le=604_800,
+        description="Seconds that a job's `image_url` of the bucket itself holds; 0: this server's URL.",
+    )
     require_key: bool = Field(
         default=False, description="Whether only its owner's key shows a job; otherwise whoever knows its id sees it."
     )

@@ -224,7 +224,7 @@ class Desk:
 
         try:
             for object_name in objects.values():
-                await self._storage.put(object_name, result.image)
+                await self._storage.put(object_name, result.image, content_type=result.content_type)
             is_paid, standing = await self._database.write(work)
         except Exception as error:
             _log.error("capture_not_settled", exc_info=error, request_id=order.request_id)

@@ -149,6 +149,8 @@ async def _answer(services: Services, seen: Seen) -> Response:
     fields = job_json(job_of(seen.row, queue_position=seen.queue_position, deliveries=deliveries))
     if seen.row.status != DONE:
         return JSONResponse(fields, headers=NO_STORE)
+    if (url := await services.job_desk.image_url(seen)) is not None:
+        fields["result"]["image_url"] = url
     image = await services.job_desk.picture(seen)
     if image is None:
         fields["result"]["image_base64"] = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Any
 
@@ -20,7 +21,7 @@ _log = structlog.get_logger(__name__)
 router = APIRouter(include_in_schema=False)
 
 _GET = ["GET", "HEAD"]
-_DATABASE_TIMEOUT_S = 2.0
+_ANSWER_TIMEOUT_S = 2.0
 _RETRY_AFTER_S = 2.0
 _NO_STORE = {"Cache-Control": "no-store"}
 # Nothing but our own style sheet: no script, no other host, no framing.
@@ -48,7 +49,7 @@ async def readyz(services: ServicesParameter, in_flight: InFlightParameter) -> R
         raise Overloaded(f"Not ready: {names}.", details=missing, retry_after_s=_RETRY_AFTER_S)
     state = {
         "ok": True,
-        "checks": {"browser": "ready", "database": "ready"},
+        "checks": {"browser": "ready", "database": "ready", "storage": "ready", "queue": "ready"},
         "guard": {"jail": services.jail.level, "by": services.jail.means},
     }
     return JSONResponse(state, headers=_NO_STORE)
@@ -80,13 +81,23 @@ async def _missing(services: Services) -> list[Detail]:
         missing.append({"field": "browser", "message": "No browser is running."})
     if services.jail.is_broken:
         missing.append({"field": "guard", "message": "The browser's network is gone. Restart the server."})
+    if services.runner is not None and not services.runner.is_ready:
+        missing.append({"field": "queue", "message": "Jobs are not run any more. Restart the server."})
+    missing += await asyncio.gather(
+        _silent("database", services.database.ping), _silent("storage", services.storage.ping)
+    )
+    return [each for each in missing if each]
+
+
+async def _silent(name: str, ping: Callable[[], Awaitable[None]]) -> Detail:
+    """What to say if it does not answer; empty if it does."""
     try:
-        async with asyncio.timeout(_DATABASE_TIMEOUT_S):
-            await services.database.ping()
+        async with asyncio.timeout(_ANSWER_TIMEOUT_S):
+            await ping()
     except Exception as error:  # whatever a driver raises
-        _log.warning("database_unreachable", error=repr(error))
-        missing.append({"field": "database", "message": "The database does not answer."})
-    return missing
+        _log.warning(f"{name}_unreachable", error=repr(error))
+        return {"field": name, "message": f"The {name} does not answer."}
+    return {}
 
 
 async def _document(request: Request) -> dict[str, Any]:

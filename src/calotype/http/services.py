@@ -78,12 +78,19 @@ class JailState(Protocol):
     def is_broken(self) -> bool: ...
 
 
-class DatabaseState(Protocol):
-    """The database as `/readyz` sees it; `database.Database` is the real one."""
+class Answering(Protocol):
+    """Database and storage as `/readyz` sees them."""
 
     async def ping(self) -> None:
         """Ask it something; any exception means that it is not there."""
         ...
+
+
+class RunnerState(Protocol):
+    """What runs jobs, as `/readyz` sees it; `jobs.runner.Runner` is the real one."""
+
+    @property
+    def is_ready(self) -> bool: ...
 
 
 class Services(Protocol):
@@ -102,6 +109,12 @@ class Services(Protocol):
     def desk(self) -> Desk: ...
 
     @property
+    def storage(self) -> Answering: ...
+
+    @property
+    def runner(self) -> RunnerState | None: ...
+
+    @property
     def job_desk(self) -> JobDesk: ...
 
     @property
@@ -114,7 +127,7 @@ class Services(Protocol):
     def jail(self) -> JailState: ...
 
     @property
-    def database(self) -> DatabaseState: ...
+    def database(self) -> Answering: ...
 
 
 def current_services(request: Request) -> Services:

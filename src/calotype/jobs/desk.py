@@ -75,6 +75,7 @@ class JobDesk:
         endings: Endings,
         bell: Bell,
         aging_s: float,
+        presigned_s: float,
         now_us: NowUs,
     ) -> None:
         self._database = database
@@ -85,6 +86,7 @@ class JobDesk:
         self._endings = endings
         self._bell = bell
         self._aging_s = aging_s
+        self._presigned_s = presigned_s
         self._now_us = now_us
 
     async def accept(
@@ -222,6 +224,13 @@ class JobDesk:
     async def picture(self, seen: Seen) -> bytes | None:
         """The picture of a job that is done; None if it is gone."""
         return None if seen.row.object_name is None else await self._storage.get(seen.row.object_name)
+
+    async def image_url(self, seen: Seen) -> str | None:
+        """A URL of the storage itself at which anybody gets the picture for a time; None: none is wanted, or there."""
+        name = seen.row.object_name
+        if name is None or not self._presigned_s:
+            return None
+        return await self._storage.presigned_url(name, expires_s=self._presigned_s)
 
     async def deliveries(self, seen: Seen) -> Sequence[Mapping[str, Any]]:
         """What was posted to the job's webhook, and how that went."""

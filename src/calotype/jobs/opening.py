@@ -49,6 +49,7 @@ class JobParts:
             endings=self._endings,
             bell=self._bell,
             aging_s=self._settings.jobs.aging_s,
+            presigned_s=self._settings.jobs.presigned_s,
             now_us=database_now_us,
         )
 

@@ -87,6 +87,11 @@ class Runner:
         bell.on_cancel = self._cancel
 
     @property
+    def is_ready(self) -> bool:
+        """Whether its loops run. None ends but by a fault that nobody has foreseen."""
+        return bool(self._loops) and not any(task.done() for task in self._loops)
+
+    @property
     def running(self) -> int:
         return len(self._running)
 
@@ -199,7 +204,7 @@ class Runner:
         content = {"content_type": result.content_type, "meta": result.meta.model_dump(mode="json")}
         account = self._account_of(owner)
         try:
-            await self._storage.put(object_name, result.image)
+            await self._storage.put(object_name, result.image, content_type=result.content_type)
         except OSError as error:
             _log.error("job_not_stored", exc_info=error, job_id=claim.job_id)
             return await self._end_failed(claim, InternalError())

@@ -29,7 +29,7 @@ async def test_ready(stranger: httpx.AsyncClient) -> None:
     assert answer.status_code == 200
     assert answer.json() == {
         "ok": True,
-        "checks": {"browser": "ready", "database": "ready"},
+        "checks": {"browser": "ready", "database": "ready", "storage": "ready", "queue": "ready"},
         "guard": {"jail": "full", "by": ["landlock", "seccomp"]},
     }
 

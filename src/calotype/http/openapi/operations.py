@@ -30,13 +30,13 @@ def _healthz() -> Json:
 def _readyz() -> Json:
     ready = {
         "ok": True,
-        "checks": {"browser": "ready", "database": "ready"},
+        "checks": {"browser": "ready", "database": "ready", "storage": "ready", "queue": "ready"},
         "guard": {"jail": "full", "by": ["landlock", "seccomp"]},
     }
     return {
         "operationId": "readyz",
         "tags": ["operations"],
-        "summary": "Captures can be made: browser and database answer",
+        "summary": "Captures can be made: browser, database, storage and queue",
         "security": [],
         "responses": {"200": _plain_json("Ready.", ready), **failures(["overloaded", "shutting_down"])},
     }

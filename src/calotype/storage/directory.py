@@ -1,0 +1,71 @@
+"""A directory, on this machine or mounted.
+
+Written to a draft, synced, and renamed: an object is there as a whole or not at all, also after a power cut; obstore's
+local store renames too, but syncs nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import tempfile
+from pathlib import Path
+
+from calotype.storage import check_name
+
+
+class DirectoryStorage:
+    """A file for each object, below one of 256 directories."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    async def put(self, name: str, content: bytes, *, content_type: str = "") -> None:
+        await asyncio.to_thread(_write, self._path(name), content)
+
+    async def get(self, name: str) -> bytes | None:
+        return await asyncio.to_thread(_read, self._path(name))
+
+    async def delete(self, name: str) -> None:
+        await asyncio.to_thread(self._path(name).unlink, missing_ok=True)
+
+    async def presigned_url(self, name: str, *, expires_s: float) -> str | None:
+        return None
+
+    async def ping(self) -> None:
+        await asyncio.to_thread(_writable, self._root)
+
+    def _path(self, name: str) -> Path:
+        return self._root / check_name(name)[:2] / name
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    descriptor, draft = tempfile.mkstemp(prefix=".", dir=path.parent)  # mode 0600
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(draft).replace(path)
+    except BaseException:
+        Path(draft).unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)  # the name, too, has to survive
+    finally:
+        os.close(directory)
+
+
+def _read(path: Path) -> bytes | None:
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
+
+
+def _writable(root: Path) -> None:
+    root.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not os.access(root, os.W_OK | os.X_OK):
+        raise PermissionError(f"{root} is not writable")
