@@ -98,6 +98,18 @@ def test_every_row_is_equal_after_the_copy(pair: tuple[URL, URL], drawn: Rows) -
     assert content(target_url) == content(source_url)
 
 
+def test_moments_are_equal_wherever_the_database_is(make_database: MakeDatabase) -> None:
+    """What is the last day in UTC is after the last day in Auckland, which Python has no date for."""
+    source, there, back = with_rows(make_database("sqlite")), make_database("postgresql"), make_database("sqlite")
+    with transaction(there) as connection:
+        connection.execute(text(f"ALTER DATABASE {there.database} SET timezone TO 'Pacific/Auckland'"))
+    with transaction(source) as connection:
+        connection.execute(api_keys.update().values(expires_at=datetime.max.replace(tzinfo=UTC)))
+    copied(source, there)
+    copied(there, back)
+    assert content(back) == content(there) == content(source)
+
+
 @pytest.mark.parametrize("target_kind", KINDS)
 def test_an_empty_database_gets_the_tables_and_every_batch(target_kind: str, make_database: MakeDatabase) -> None:
     source, target = with_rows(make_database("sqlite"), 2_500), make_database(target_kind)
