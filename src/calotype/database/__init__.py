@@ -174,6 +174,8 @@ def driver_url(url: str, *, name: str = "CALOTYPE_DATABASE__URL") -> URL:
         raise DatabaseUnusable(
             f"{name} names PostgreSQL, but its driver is not installed: pip install 'psycopg[binary]'."
         )
+    if backend != "sqlite":  # a database without an encoding, as made where there is no locale, has none to offer
+        parsed = parsed.update_query_dict({"client_encoding": "utf8"})
     return parsed.set(drivername=_DRIVERS[backend])
 
 

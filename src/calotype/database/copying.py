@@ -121,7 +121,7 @@ def _set_sequences(target: Connection, table: Table) -> None:
         sequence = target.execute(sequence_of, names).scalar()
         if sequence is not None:
             newest = target.execute(select(func.max(column))).scalar()
-            next_value = {"sequence": sequence, "next": 1 if newest is None else newest + 1}
+            next_value = {"sequence": sequence, "next": max(1, (newest or 0) + 1)}
             target.execute(text("SELECT setval(CAST(:sequence AS regclass), :next, false)"), next_value)
 
 
