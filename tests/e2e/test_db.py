@@ -113,6 +113,32 @@ def test_keys_and_credits_of_a_file_go_on_in_postgresql(site: Site, tmp_path: Pa
         assert checked(new_dir, new_url)[0] == 0  # beside a server
 
 
+def test_jobs_that_waited_in_a_file_are_done_in_postgresql(
+    site: Site, tmp_path: Path, postgres: PostgresCluster
+) -> None:
+    new_url = postgres.make_database()
+    settings = settings_for(site) | {"JOBS__CONCURRENCY": "1", "SERVER__SHUTDOWN_GRACE_S": "0"}
+    request = {"url": f"{site.url}/blocks.html", "viewport": {"width": 64, "height": 64}}
+    with running_server(tmp_path, **settings) as server:
+        headers = {"Authorization": f"Bearer {server.key}"}
+        endless = {"url": f"{site.url}/forever.html", "render": {"timeout_ms": 60_000}}
+        _, *waiting = [enqueue(server.client, headers, each) for each in (endless, request, request, request)]
+        assert server.stop() == 0
+    copied = calotype(tmp_path, "db", "copy", "--to", new_url)
+    assert ["jobs", "4"] in [line.split() for line in copied.stdout.splitlines()], copied.stderr
+    with running_server(tmp_path, is_first_start=False, **settings_for(site, new_url)) as server:
+        for job_id in [*waiting, enqueue(server.client, headers, request)]:
+            job = server.client.get(f"/v1/jobs/{job_id}", params={"wait": 60}, headers=headers).json()
+            assert job["status"] == "done", job
+    assert checked(tmp_path, new_url)[0] == 0
+
+
+def enqueue(client: httpx.Client, headers: dict[str, str], request: dict[str, Any]) -> str:
+    answer = client.post("/v1/jobs", json={"request": request}, headers=headers)
+    assert answer.status_code == 202, answer.text
+    return answer.json()["job_id"]
+
+
 def usage(client: httpx.Client, key: str) -> dict[str, Any]:
     answer: dict[str, Any] = client.get("/v1/usage", headers={"X-API-Key": key}).json()
     assert answer["credits"]["used"] == 2
