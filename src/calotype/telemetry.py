@@ -35,6 +35,7 @@ _SECRET_NAMES = frozenset(
 )
 _SECRETS_IN_TEXT = (
     (re.compile(r"\bcalo_[A-Za-z0-9_-]{6,}"), MASK),  # a key, whole or cut short
+    (re.compile(r"\bwhsec_[A-Za-z0-9+/=]{6,}"), MASK),  # a webhook secret
     (re.compile(r"(?i)((?:api_?key|signature)(?:=|%3d))[^&\s\"'#]+"), rf"\1{MASK}"),
     (re.compile(r"(?i)(\"(?:api_key|password|token)\"\s*:\s*\")[^\"]*"), rf"\1{MASK}"),
     (

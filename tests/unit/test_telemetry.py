@@ -37,6 +37,7 @@ def lines(stream: io.StringIO) -> list[dict[str, Any]]:
     "value",
     [
         KEY,
+        f"whsec_{KEY[5:]}",
         f"GET /v1?url=x&api_key={KEY}&width=5",
         "GET /v1?api_key=unheard-of-format&width=5".replace("unheard-of-format", KEY[5:]),
         f"GET /v1/screenshot?expires=1&signature={KEY[5:]}",

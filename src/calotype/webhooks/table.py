@@ -12,11 +12,13 @@ import secrets
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from calotype.database.clock import NOW, NowUs, database_now_us
+from calotype.errors import InvalidUrl
 from calotype.schema import DELIVERED, FAILED, PENDING, webhook_deliveries
 from calotype.webhooks.destination import read_destination
 from calotype.webhooks.schedule import Outcome, pause_s
@@ -84,6 +86,20 @@ class DeliveryInfo:
     tries: Sequence[dict[str, Any]]
     """`{"at_us", "status_code" or "error", "elapsed_ms"}`, oldest first, the last 20."""
 
+    def as_json(self) -> dict[str, Any]:
+        """As an answer shows it. Not the URL: it may hold a secret of the receiver's."""
+        return {
+            "id": self.id,
+            "status": self.status,
+            "attempts": self.attempts,
+            "created_at": _iso(self.created_us),
+            "next_try_at": None if self.next_us is None else _iso(self.next_us),
+            "tries": [
+                {"at": _iso(each["at_us"]), **{name: value for name, value in each.items() if name != "at_us"}}
+                for each in self.tries
+            ],
+        }
+
 
 def post(connection: Connection, messages: Iterable[Message], *, now_us: NowUs = database_now_us) -> list[str]:
     """Queue messages, in the transaction of what they tell; return their ids. Ring the courier after the commit."""
@@ -94,7 +110,7 @@ def post(connection: Connection, messages: Iterable[Message], *, now_us: NowUs =
             "job_id": message.job_id,
             "key_id": message.key_id,
             "url": message.url,
-            "host": read_destination(message.url).host_and_port,
+            "host": _host(message.url),
             "body": message.body,
             "status": PENDING,
             "attempts": 0,
@@ -265,5 +281,16 @@ def _entry(tried: Claimed, outcome: Outcome) -> dict[str, Any]:
     return {"at_us": tried.claimed_us, **ended, "elapsed_ms": outcome.elapsed_ms}
 
 
+def _host(url: str) -> str:
+    try:
+        return read_destination(url).host_and_port
+    except InvalidUrl:
+        return ""  # what the message tells must not fail for it; the courier will say so
+
+
 def _moment(connection: Connection, now_us: NowUs) -> int:
     return connection.execute(_CLOCK, {"now_us": now_us(connection)}).scalar_one()
+
+
+def _iso(moment_us: int) -> str:
+    return datetime.fromtimestamp(moment_us / 1_000_000, UTC).isoformat(timespec="milliseconds")

@@ -98,7 +98,9 @@ class Office:
         infos = await self.database.read(lambda connection: table.of_job(connection, job_id))
         return next(info for info in infos if info.id == delivery_id)
 
-    def make(self, database: Database | None = None, *, timeout_s: float = 15.0, **options: Any) -> Courier:
+    def make(
+        self, database: Database | CountingDatabase | None = None, *, timeout_s: float = 15.0, **options: Any
+    ) -> Courier:
         policy = EgressPolicy(self.guard, resolver=self.resolver)
         return Courier(
             database or self.database,
@@ -122,6 +124,24 @@ class Office:
             yield courier
         finally:
             await courier.stop(grace_s=0)
+
+
+class CountingDatabase:
+    """The database, and how often it was written to; `written` is set at the number that tests wait for."""
+
+    def __init__(self, database: Database, *, expected: int) -> None:
+        self.writes = 0
+        self.written = asyncio.Event()
+        self._database = database
+        self._expected = expected
+
+    async def write(self, work: Callable[[Connection], Any]) -> Any:
+        try:
+            return await self._database.write(work)
+        finally:
+            self.writes += 1
+            if self.writes == self._expected:
+                self.written.set()
 
 
 @pytest.fixture

@@ -30,7 +30,7 @@ from tests.receiver import (
 )
 from tests.unit.guard.fakes import FakeResolver
 
-from .conftest import BODY, PUBLIC, Office
+from .conftest import BODY, PUBLIC, CountingDatabase, Office
 
 CERTIFICATE = Path(__file__).parents[2] / "e2e/certificate"
 HOOK = f"http://{PUBLIC}"
@@ -298,6 +298,17 @@ async def test_a_revoked_keys_messages_end_and_an_expired_keys_go_on(office: Off
     assert seen[sent].status == "delivered"
     assert (seen[unsent].status, seen[unsent].outcome.error) == ("failed", "key_unusable")
     assert len(receiver.received) == 1
+
+
+async def test_while_nothing_is_due_the_database_is_left_alone(office: Office) -> None:
+    key_id = await office.key()
+    database = CountingDatabase(office.database, expected=3)
+    with running_receiver(answer_with(500)) as receiver:
+        await office.post(key_id, f"{HOOK}:{receiver.port}/")
+        async with office.courier(database=database):
+            await database.written.wait()  # a claim, a record, and a claim that finds the next try in 5 s
+            await asyncio.sleep(0.5)  # there is no event to wait for where nothing is to happen
+            assert database.writes == 3
 
 
 async def test_it_wakes_by_itself_when_a_delivery_falls_due(office: Office) -> None:

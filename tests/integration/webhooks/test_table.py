@@ -129,6 +129,21 @@ async def test_of_a_job_all_deliveries_and_no_others(office: Office) -> None:
     assert await office.database.read(lambda connection: table.of_job(connection, "c")) == []
 
 
+async def test_an_answer_shows_times_and_no_url(office: Office) -> None:
+    key_id = await office.key()
+    [delivery_id] = await office.post(key_id, "https://one.example.com/?token=receivers")
+    [claimed] = (await claim(office)).deliveries
+    await record(office, claimed, Outcome(error="timeout", elapsed_ms=15_000))
+    assert (await office.info(delivery_id)).as_json() == {
+        "id": delivery_id,
+        "status": "pending",
+        "attempts": 1,
+        "created_at": "2030-03-17T17:46:40.000+00:00",
+        "next_try_at": "2030-03-17T17:46:45.000+00:00",
+        "tries": [{"at": "2030-03-17T17:46:40.000+00:00", "error": "timeout", "elapsed_ms": 15_000}],
+    }
+
+
 async def test_ids_are_the_standards_and_never_the_same(office: Office) -> None:
     key_id = await office.key()
     ids = await office.post(key_id, *[ONE] * 100)
