@@ -36,6 +36,7 @@ _INVALID = "The API key is unknown, revoked or expired, or belongs to another se
 _LINK_INVALID = "The signed link was altered or cut, or its API key is unknown, revoked or expired."
 _LINK_EXPIRED = "The signed link has expired."
 _LINK_IMPOSSIBLE = "The API key of this link was made before keys could sign links; make a new key for signing."
+_REPLACEMENTS_MAX = 8  # of a key, looked at for its webhooks
 _WEBHOOK_INVALID = "The API key that the webhook is signed with is unknown or revoked."
 _WEBHOOK_IMPOSSIBLE = "This API key was made before keys could sign webhooks; make a new key for jobs with a webhook."
 
@@ -58,7 +59,8 @@ class Principal:
 class WebhookSigner:
     """What the webhooks of a key are signed with, and where they may go beside the server's own rules."""
 
-    secret: bytes = field(repr=False)
+    secrets: tuple[bytes, ...] = field(repr=False)
+    """The key's, then those of the keys that have taken its place: a receiver may know any of them."""
     rules: TargetRules
 
 
@@ -220,20 +222,26 @@ class KeyRing:
         return self._caller(known.info)
 
     async def webhook_signer(self, key_id: str) -> WebhookSigner:
-        """Return what the key's webhooks are signed with. An expired key's go on: their jobs were accepted before.
+        """Return what the key's webhooks are signed with: also after it has expired, or another has taken its place.
 
         Raises:
             InvalidRequest: the key is too old to sign.
-            ApiKeyInvalid: it is unknown or revoked: what it signs proves nothing any more.
+            ApiKeyInvalid: it is unknown, or revoked and not replaced: what it signs proves nothing any more.
         """
-        known = await self._look_up(key_id)
-        if known is None or known.service != SERVICE or _is_over(known.info):
+        secrets: list[bytes] = []
+        known: _Known | None = None
+        next_id: str | None = key_id
+        for _ in range(_REPLACEMENTS_MAX):
+            if next_id is None or (known := await self._look_up(next_id)) is None:
+                break
+            if known.masked_link_secret is not None:
+                secrets.append(webhook_secret(self._secrets.link_secret(known.masked_link_secret, next_id)))
+            next_id = known.info.replaced_by
+        if known is None or known.service != SERVICE or known.info.revoked_at is not None:
             raise ApiKeyInvalid(_WEBHOOK_INVALID)
-        if known.masked_link_secret is None:
+        if not secrets:
             raise InvalidRequest(_WEBHOOK_IMPOSSIBLE, details=[{"field": "webhook", "message": _WEBHOOK_IMPOSSIBLE}])
-        return WebhookSigner(
-            webhook_secret(self._secrets.link_secret(known.masked_link_secret, key_id)), known.info.rules
-        )
+        return WebhookSigner(tuple(secrets), known.info.rules)
 
     def _principal(self, known: _Known) -> Principal | None:
         """The caller behind a key that is good now, whoever has shown that it is his."""

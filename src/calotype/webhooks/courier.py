@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol
 
 import structlog
@@ -37,7 +37,7 @@ class Signer(Protocol):
     """What a key's messages are signed with, and where they may go."""
 
     @property
-    def secret(self) -> bytes: ...
+    def secrets(self) -> Sequence[bytes]: ...
 
     @property
     def rules(self) -> TargetRules: ...
@@ -182,7 +182,7 @@ class Courier:
             signer = await self._signers(claimed.key_id)
             destination = read_destination(claimed.url)
             body = claimed.body.encode()
-            headers = signed_headers(claimed.id, claimed.claimed_us // 1_000_000, body, signer.secret)
+            headers = signed_headers(claimed.id, claimed.claimed_us // 1_000_000, body, *signer.secrets)
             return await self._sender.send(destination, headers, body, signer.rules)
         except InvalidUrl:
             return Outcome(error="blocked_target", is_final=True)

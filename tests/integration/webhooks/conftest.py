@@ -16,6 +16,7 @@ import httpcore
 import pytest
 from sqlalchemy import Connection, select
 
+from calotype.accounts.key_info import NewKey
 from calotype.accounts.key_text import read_key
 from calotype.accounts.keys import KeyRing
 from calotype.database import Database
@@ -82,10 +83,14 @@ class Office:
     async def key(self, rules: TargetRules | None = None, expires_at: datetime | None = None) -> str:
         """Make a key; return its id."""
         new = await self.keys.create("free", rules=rules or TargetRules(), expires_at=expires_at)
+        self.learn(new)
+        return new.key_id
+
+    def learn(self, new: NewKey) -> None:
+        """Derive the new key's secret as its user does."""
         text = read_key(new.text)
         assert text is not None
         self.secrets[new.key_id] = webhook_secret(link_secret(text.secret))
-        return new.key_id
 
     async def post(self, key_id: str, *urls: str, body: str = BODY) -> list[str]:
         messages = [Message(f"job-{next(self._numbers)}", key_id, url, body) for url in urls]

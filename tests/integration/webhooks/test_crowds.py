@@ -92,7 +92,7 @@ from calotype.webhooks.courier import Courier
 from calotype.webhooks.sender import Sender
 
 async def signer(key_id):
-    return SimpleNamespace(secret=b"secret", rules=TargetRules())
+    return SimpleNamespace(secrets=[b"secret"], rules=TargetRules())
 
 async def main():
     database = Database(sys.argv[1])

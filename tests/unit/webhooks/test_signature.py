@@ -61,6 +61,14 @@ def test_later_or_earlier_it_is_refused(late_s: int) -> None:
         verify(signed_headers("msg_1", NOW_S, BODY, SECRET), BODY, SECRET, now_s=NOW_S + late_s)
 
 
+def test_messages_may_be_signed_with_several_secrets() -> None:
+    headers = signed_headers("msg_1", NOW_S, BODY, SECRET, b"another secret")
+    for secret in (SECRET, b"another secret"):
+        assert verify(headers, BODY, secret, now_s=NOW_S) == "msg_1"
+    with pytest.raises(SignatureInvalid):
+        verify(headers, BODY, b"a third one", now_s=NOW_S)
+
+
 def test_one_of_several_signatures_is_enough_and_names_have_any_case() -> None:
     right = sign("msg_1", NOW_S, BODY, SECRET)
     other = sign("msg_1", NOW_S, BODY, b"another secret")
