@@ -185,7 +185,7 @@ class Courier:
             headers = signed_headers(claimed.id, claimed.claimed_us // 1_000_000, body, *signer.secrets)
             return await self._sender.send(destination, headers, body, signer.rules)
         except InvalidUrl:
-            return Outcome(error="blocked_target", is_final=True)
+            return Outcome(error="invalid_url", is_final=True)
         except (AuthError, RequestError):
             return Outcome(error="key_unusable", is_final=True)
         except Exception as error:

@@ -28,8 +28,8 @@ class Outcome:
 
     status_code: int | None = None
     error: str | None = None
-    """`timeout`, `unreachable`, `tls_failed`, `bad_answer`, `blocked_target`, `unresolvable_host`, `key_unusable`,
-    `internal_error`. Tells no address and nothing of this server's network."""
+    """`timeout`, `unreachable`, `tls_failed`, `bad_answer`, `blocked_target`, `unresolvable_host`, `invalid_url`,
+    `key_unusable`, `internal_error`. Tells no address and nothing of this server's network."""
     elapsed_ms: int = 0
     retry_after_s: float = 0.0
     is_final: bool = False

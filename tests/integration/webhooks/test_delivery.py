@@ -311,6 +311,16 @@ async def test_while_nothing_is_due_the_database_is_left_alone(office: Office) -
             assert database.writes == 3
 
 
+async def test_a_url_that_is_none_stops_neither_the_job_nor_the_courier(office: Office) -> None:
+    """It was checked when the job was made; by another version, perhaps."""
+    key_id = await office.key()
+    await office.post(key_id, "https://user@example.com/", "no url")
+    async with office.courier():
+        seen = [await office.tried.get() for _ in range(2)]
+    assert {(tried.outcome.error, tried.status) for tried in seen} == {("invalid_url", "failed")}
+    assert office.internet.dialled == []
+
+
 async def test_it_wakes_by_itself_when_a_delivery_falls_due(office: Office) -> None:
     """By the real clock, with nobody ringing."""
     key_id = await office.key()
