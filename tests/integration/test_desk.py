@@ -33,7 +33,7 @@ from calotype.errors import (
 from calotype.request import CaptureRequest, parse_body
 from calotype.schema import answers, api_keys, ledger
 from calotype.settings import Plan, TargetRules
-from calotype.storage import DirectoryStorage
+from calotype.storage.directory import DirectoryStorage
 
 NO_RULES = TargetRules()
 MADE_AT = datetime(2030, 1, 1, tzinfo=UTC)

@@ -6,13 +6,15 @@ own: the same function on both. It must not wait for anything else.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from importlib.util import find_spec
 from typing import Protocol, TypeVar
 
+import structlog
 from sqlalchemy import Connection, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
 from calotype.errors import CalotypeError
 
@@ -20,9 +22,12 @@ HEAD_REVISION = "0007"
 """The newest migration. A database that is there already is not worth importing Alembic for (100 ms at each start)."""
 
 NOTICE_CHANNEL = "calotype"
+_AWAY_PAUSES_S = (0.1, 0.5, 1.0, 2.0, 4.0)  # a PostgreSQL that is restarted is back by then
 _MIGRATION_LOCK = 0xCA107  # any number; the same for every calotype
 _UPGRADE = "Run `calotype db upgrade`."
 _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": "postgresql+psycopg"}
+
+_log = structlog.get_logger(__name__)
 
 _NOTICES = "calotype_notices"
 
@@ -111,6 +116,19 @@ class Database:
     async def listen(self, hear: Hear) -> None:
         """Call `hear` with every notice from now on, until this is closed. Once for a database."""
         await self._engine.listen(hear)
+
+    async def write_surely(self, work: Work[T]) -> T:
+        """As `write`, tried again for some seconds while the database is away.
+
+        The connection may have broken when the work was done already, so doing it twice must do no harm.
+        """
+        for pause_s in _AWAY_PAUSES_S:
+            try:
+                return await self.write(work)
+            except (OperationalError, InterfaceError) as error:
+                _log.warning("database_away", error=str(error.orig))
+                await asyncio.sleep(pause_s)
+        return await self.write(work)
 
     async def ping(self) -> None:
         """Ask the database something. Any exception means that it is not there."""

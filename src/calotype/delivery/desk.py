@@ -225,7 +225,7 @@ class Desk:
         try:
             for object_name in objects.values():
                 await self._storage.put(object_name, result.image, content_type=result.content_type)
-            is_paid, standing = await self._database.write(work)
+            is_paid, standing = await self._database.write_surely(work)
         except Exception as error:
             _log.error("capture_not_settled", exc_info=error, request_id=order.request_id)
             raise InternalError from error
@@ -253,7 +253,7 @@ class Desk:
             return is_settled, ledger.standing_of(connection, order.account, self._now_us)
 
         try:
-            is_settled, standing = await self._database.write(work)
+            is_settled, standing = await self._database.write_surely(work)
         finally:
             self._upkeep.release(order.request_id)
         if not is_settled:  # else it was cancelled just after

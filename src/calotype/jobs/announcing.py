@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from pydantic_core import to_json
 from sqlalchemy import Connection, Row
 
 from calotype.accounts.keys import Principal
-from calotype.database import notify
 from calotype.guard.policy import EgressPolicy
-from calotype.jobs.bell import WEBHOOK
 from calotype.jobs.view import job_json, job_of
 from calotype.webhooks import table as deliveries
 from calotype.webhooks.destination import check_destination
-from calotype.webhooks.table import DeliveryInfo, Message
+from calotype.webhooks.table import Message
 
 
 def announce(connection: Connection, row: Row[Any]) -> None:
@@ -28,7 +25,6 @@ def announce(connection: Connection, row: Row[Any]) -> None:
     body = {"type": f"job.{row.status}", "timestamp": job["finished_at"], **job}
     message = Message(job_id=row.id, key_id=row.key_id, url=webhook["url"], body=to_json(body).decode())
     deliveries.post(connection, [message])
-    notify(connection, WEBHOOK)
 
 
 def webhook_check(policy: EgressPolicy, caller: Principal) -> Callable[[str], None]:
@@ -42,22 +38,4 @@ def webhook_check(policy: EgressPolicy, caller: Principal) -> Callable[[str], No
 
 def deliveries_of(connection: Connection, row: Row[Any]) -> Sequence[dict[str, Any]]:
     """The deliveries of a job as its owner sees them."""
-    return [_shown(each) for each in deliveries.of_job(connection, row.id)] if row.webhook else []
-
-
-def _shown(delivery: DeliveryInfo) -> dict[str, Any]:
-    tries = [
-        {"at": _moment(each["at_us"]), **{k: v for k, v in each.items() if k != "at_us"}} for each in delivery.tries
-    ]
-    return {
-        "id": delivery.id,
-        "status": delivery.status,
-        "attempts": delivery.attempts,
-        "created_at": _moment(delivery.created_us),
-        "next_at": None if delivery.next_us is None else _moment(delivery.next_us),
-        "tries": tries,
-    }
-
-
-def _moment(us: int) -> str:
-    return datetime.fromtimestamp(us / 1_000_000, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return [each.as_json() for each in deliveries.of_job(connection, row.id)] if row.webhook else []

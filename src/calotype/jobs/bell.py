@@ -10,10 +10,9 @@ from contextlib import contextmanager
 from sqlalchemy import Connection
 
 from calotype.database import notify
+from calotype.webhooks import table as deliveries
 
 _QUEUED, _FINAL, _CANCEL = "job-queued", "job-final", "job-cancel"
-WEBHOOK = "webhook"
-"""A message to a webhook waits."""
 
 
 def tell_queued(connection: Connection) -> None:
@@ -51,7 +50,7 @@ class Bell:
                 _set(events)
         elif kind == _QUEUED:
             self.on_queued()
-        elif kind == WEBHOOK:
+        elif kind == deliveries.NOTICE:
             self.on_webhook()
         elif kind == _CANCEL:
             self.on_cancel(job_id)

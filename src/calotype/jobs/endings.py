@@ -41,9 +41,10 @@ class Endings:
         result: Mapping[str, Any],
         object_name: str,
     ) -> bool:
-        """The picture is stored: charge for it."""
+        """The picture is stored: charge for it. True also of a second call, after a commit that nobody has heard of."""
         if not self._end(connection, claim.token, DONE, result=result, object_name=object_name):
-            return False
+            row = table.get(connection, claim.job_id)
+            return row is not None and row.object_name == object_name
         ledger.settle(connection, account, claim.job_id)
         return True
 
@@ -77,8 +78,8 @@ class Endings:
         tell_queued(connection)
         return True
 
-    def reap(self, connection: Connection, *, max_attempts: int) -> list[str]:
-        """Take the jobs of dead workers up; return their ids."""
+    def reap(self, connection: Connection, *, max_attempts: int) -> list[table.Overdue]:
+        """Take the jobs of dead workers up, and return them."""
         dead = table.overdue(connection, at_most=_REAP_AT_ONCE, now_us=self._now_us)
         for job in dead:
             which = table.is_running(job.job_id)
@@ -88,7 +89,7 @@ class Endings:
                 self.failed(connection, job.job_id, which, PageCrashed(_LOST))
             else:
                 self.again(connection, which, after_s=0)
-        return [job.job_id for job in dead]
+        return dead
 
     def _end(self, connection: Connection, which: ColumnElement[bool], status: str, **values: Any) -> bool:
         row = table.finish(connection, which, status, now_us=self._now_us, **values)

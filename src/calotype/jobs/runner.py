@@ -11,8 +11,8 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable, Coroutine
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Protocol
 
 import structlog
 from sqlalchemy import Connection
@@ -21,25 +21,21 @@ from sqlalchemy.exc import SQLAlchemyError
 from calotype.accounts.keys import Principal
 from calotype.accounts.ledger import Account
 from calotype.capture.result import CaptureResult
-from calotype.database import Database, Work
+from calotype.database import Database
 from calotype.database.clock import NowUs
 from calotype.errors import ApiKeyInvalid, CalotypeError, InternalError, Overloaded, ShuttingDown
 from calotype.jobs import table
 from calotype.jobs.bell import Bell
 from calotype.jobs.endings import Endings
 from calotype.jobs.making import Maker
-from calotype.jobs.table import Claim
+from calotype.jobs.table import Claim, Overdue
 from calotype.settings import JobSettings
 from calotype.storage import Storage
 
 _log = structlog.get_logger(__name__)
-_T = TypeVar("_T")
 
 _LOOK_AGAIN_S = 30.0  # a notice may get lost, and on SQLite other processes tell nothing
-_DATABASE_PAUSE_S = (0.1, 0.5, 1.0, 2.0)  # before each further try of what has to be written
 _BUSY_PAUSE_S = 1.0
-_EXPIRE_EVERY_S = 60.0
-_EXPIRE_AT_ONCE = 500
 
 
 class Owners(Protocol):
@@ -99,7 +95,6 @@ class Runner:
         self._loops = [
             asyncio.create_task(self._take(), name="job-taker"),
             asyncio.create_task(self._keep(), name="job-keeper"),
-            asyncio.create_task(self._expire(), name="job-expirer"),
         ]
 
     async def drain(self, grace_s: float) -> None:
@@ -200,7 +195,7 @@ class Runner:
         return await self._end_done(claim, owner, result)
 
     async def _end_done(self, claim: Claim, owner: Principal, result: CaptureResult) -> str:
-        object_name = _object_name(claim)
+        object_name = _object_name(claim.job_id, claim.attempts)
         content = {"content_type": result.content_type, "meta": result.meta.model_dump(mode="json")}
         account = self._account_of(owner)
         try:
@@ -208,10 +203,11 @@ class Runner:
         except OSError as error:
             _log.error("job_not_stored", exc_info=error, job_id=claim.job_id)
             return await self._end_failed(claim, InternalError())
-        is_ours = await self._surely(
+        is_ours = await self._database.write_surely(
             lambda connection: self._endings.done(connection, claim, account, content, object_name)
         )
         if is_ours:
+            await self._delete_pictures(claim.job_id, range(1, claim.attempts))
             return "done"
         await self._storage.delete(object_name)  # we were believed dead, and another has run it
         return "lost"
@@ -224,41 +220,34 @@ class Runner:
             pause_s = self._settings.retry_pause_s * 2 ** (claim.attempts - 1)
             await self._again(claim, after_s=pause_s, error=error)
             return f"{error.code}, again"
-        await self._surely(lambda connection: self._endings.failed(connection, claim.job_id, claim.token, error))
+        await self._database.write_surely(
+            lambda connection: self._endings.failed(connection, claim.job_id, claim.token, error)
+        )
+        await self._delete_pictures(claim.job_id, range(1, claim.attempts + 1))
         return error.code
 
     async def _end_cancelled(self, claim: Claim) -> str:
         """Nobody wants it any more, or this process stops."""
         if claim.job_id in self._unwanted:
             outcome = "cancelled"
-            is_ended = await self._surely(
+            is_ended = await self._database.write_surely(
                 lambda connection: self._endings.cancelled(connection, claim.job_id, claim.token)
             )
         else:
             outcome = "again"
             is_ended = await self._again(claim, after_s=0, is_counted=False)
         if is_ended:
-            await self._storage.delete(_object_name(claim))  # it may have been stored just before
+            await self._delete_pictures(claim.job_id, range(1, claim.attempts + 1))
         return outcome
 
     async def _again(
         self, claim: Claim, *, after_s: float, error: CalotypeError | None = None, is_counted: bool = True
     ) -> bool:
-        return await self._surely(
+        return await self._database.write_surely(
             lambda connection: self._endings.again(
                 connection, claim.token, after_s=after_s, error=error, is_counted=is_counted
             )
         )
-
-    async def _surely(self, work: Work[_T]) -> _T:
-        """Write, also when the database is away for a moment: what was made is not thrown away for that."""
-        for pause_s in _DATABASE_PAUSE_S:
-            try:
-                return await self._database.write(work)
-            except SQLAlchemyError as error:
-                _log.warning("job_not_written", error=str(error).splitlines()[0])
-                await asyncio.sleep(pause_s)
-        return await self._database.write(work)
 
     def _cancel(self, job_id: str | None) -> None:
         if job_id is None:
@@ -275,34 +264,22 @@ class Runner:
         while True:
             try:
                 dead = await self._database.write(self._tend)
-                if dead:
-                    _log.warning("jobs_of_dead_workers", number=len(dead), job_ids=dead)
-            except SQLAlchemyError as error:
+                for job in dead:
+                    _log.warning("job_of_dead_worker", job_id=job.job_id, attempts=job.attempts)
+                    await self._delete_pictures(job.job_id, range(1, job.attempts + 1))
+            except (SQLAlchemyError, OSError) as error:
                 _log.error("jobs_not_kept", exc_info=error)
             await asyncio.sleep(self._settings.lease_s / 3)
 
-    def _tend(self, connection: Connection) -> list[str]:
+    async def _delete_pictures(self, job_id: str, attempts: Iterable[int]) -> None:
+        """Of tries that were not the one: killed or cancelled between storing a picture and saying so."""
+        for attempt in attempts:
+            await self._storage.delete(_object_name(job_id, attempt))
+
+    def _tend(self, connection: Connection) -> list[Overdue]:
         if self._running:
             table.extend(connection, self._worker, lease_s=self._settings.lease_s, now_us=self._now_us)
         return self._endings.reap(connection, max_attempts=self._settings.max_attempts)
-
-    async def _expire(self) -> None:
-        while True:
-            try:
-                gone = await self._database.write(
-                    lambda connection: table.expire(
-                        connection, retention_s=self._settings.retention_s, at_most=_EXPIRE_AT_ONCE, now_us=self._now_us
-                    )
-                )
-                for row in gone:
-                    if row.object_name is not None:
-                        await self._storage.delete(row.object_name)
-            except (SQLAlchemyError, OSError) as error:
-                _log.error("jobs_not_expired", exc_info=error)
-            else:
-                if len(gone) == _EXPIRE_AT_ONCE:
-                    continue
-            await asyncio.sleep(min(_EXPIRE_EVERY_S, self._settings.retention_s))
 
     def _spawn(self, errand: Coroutine[None, None, None]) -> None:
         task = asyncio.create_task(errand, name="job-errand")
@@ -310,6 +287,6 @@ class Runner:
         task.add_done_callback(self._errands.discard)
 
 
-def _object_name(claim: Claim) -> str:
-    """Of this try's picture: of two that believe they run a job, each writes its own."""
-    return f"{claim.job_id}-{claim.attempts}"
+def _object_name(job_id: str, attempt: int) -> str:
+    """Of a try's picture: of two that believe they run a job, each writes its own."""
+    return f"{job_id}-{attempt}"

@@ -17,11 +17,15 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
+from calotype.database import notify
 from calotype.database.clock import NOW, NowUs, database_now_us
 from calotype.errors import InvalidUrl
 from calotype.schema import DELIVERED, FAILED, PENDING, webhook_deliveries
 from calotype.webhooks.destination import read_destination
 from calotype.webhooks.schedule import Outcome, pause_s
+
+NOTICE = "webhook"
+"""Told to all processes (`database.notify`) when there is something for the courier."""
 
 LOG_MAX_TRIES = 20
 _ID_BYTES = 18
@@ -102,7 +106,7 @@ class DeliveryInfo:
 
 
 def post(connection: Connection, messages: Iterable[Message], *, now_us: NowUs = database_now_us) -> list[str]:
-    """Queue messages, in the transaction of what they tell; return their ids. Ring the courier after the commit."""
+    """Queue messages, in the transaction of what they tell; return their ids."""
     moment = _moment(connection, now_us)
     rows: list[dict[str, Any]] = [
         {
@@ -124,6 +128,7 @@ def post(connection: Connection, messages: Iterable[Message], *, now_us: NowUs =
     ]
     if rows:
         connection.execute(insert(webhook_deliveries), rows)
+        notify(connection, NOTICE)
     return [str(row["id"]) for row in rows]
 
 
@@ -221,8 +226,6 @@ def redeliver(
     """Begin the schedule anew, now, for the deliveries that all arguments given apply to; return their ids.
 
     One that is delivered is sent again, with the same id; one that a process is trying at this moment is left alone.
-    Ring the courier after the commit.
-
     Raises:
         ValueError: no argument is given.
     """
@@ -239,7 +242,10 @@ def redeliver(
     fresh = {"status": PENDING, "attempts": 0, "since_us": moment, "next_us": moment, "lease_us": 0, "ended_us": None}
     is_untried = _rows.lease_us <= moment
     statement = update(webhook_deliveries).where(is_untried, *conditions).values(fresh).returning(_rows.id)
-    return list(connection.execute(statement).scalars())
+    again = list(connection.execute(statement).scalars())
+    if again:
+        notify(connection, NOTICE)
+    return again
 
 
 def expire(connection: Connection, *, older_than_s: float, at_most: int, now_us: NowUs = database_now_us) -> int:
