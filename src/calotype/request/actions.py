@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, model_validator
 
+from calotype.request.keys import keystroke
 from calotype.request.kinds import Between, Items, Part, Refusal, Script, Secret, Selector, max_chars, not_empty, secret
 
 ACTIONS_MAX = 50
@@ -23,7 +24,7 @@ Text = Annotated[str, StringConstraints(max_length=10_000)]
 class _Step(Part):
     timeout_ms: Annotated[int, Between(1, 120_000)] | None = Field(
         default=None,
-        description="Milliseconds this step may take. Unset: what is left of `render.timeout_ms`.",
+        description="Milliseconds this step may take, within `render.timeout_ms`. Unset: 10,000.",
         examples=[5_000],
     )
     optional: bool = Field(default=False, description="Go on if this step fails.", examples=[True])
@@ -37,21 +38,28 @@ class Click(_Step):
 
 
 class TypeText(_Step):
-    """Type text; `write` and `fill` mean the same."""
+    """Type text in place of what a field holds, or at the caret; `write` and `fill` mean the same."""
 
     type: Literal["type"] = Field(description="Kind of step; also `write` or `fill`.", examples=["type"])
     text: Annotated[Secret, secret(max_chars(10_000))] = Field(description="Text; never logged.", examples=["hello"])
     selector: Selector | None = Field(
-        default=None, description="Field to type into. Unset: the one in focus.", examples=["input[name=q]"]
+        default=None,
+        description="Field whose contents the text replaces. Unset: it goes to the caret of the one in focus.",
+        examples=["input[name=q]"],
     )
+
+
+def _key_name(value: str) -> str:
+    keystroke(value)
+    return value
 
 
 class Press(_Step):
     """Press a key."""
 
     type: Literal["press"] = Field(description="Kind of step.", examples=["press"])
-    key: Annotated[str, StringConstraints(min_length=1, max_length=64)] = Field(
-        description="Key, by its `KeyboardEvent.key` name.", examples=["Enter"]
+    key: Annotated[str, StringConstraints(min_length=1, max_length=64), AfterValidator(_key_name)] = Field(
+        description="Key, by its `KeyboardEvent.key` name; modifiers before it: `Control+A`.", examples=["Enter"]
     )
     selector: Selector | None = Field(default=None, description="Element to focus first.", examples=["input[name=q]"])
 
@@ -138,7 +146,11 @@ class Evaluate(_Step):
     """Run JavaScript in the page; `executeJavascript` means the same."""
 
     type: Literal["evaluate"] = Field(description="Kind of step; also `executeJavascript`.", examples=["evaluate"])
-    script: Script = Field(description="JavaScript.", examples=["document.querySelector('video').pause()"], repr=False)
+    script: Script = Field(
+        description="JavaScript; its result is in `meta.actions`.",
+        examples=["document.querySelector('video').pause()"],
+        repr=False,
+    )
 
 
 AnyAction = Annotated[
