@@ -104,7 +104,6 @@ def test_strict_handling_makes_them_errors(server: ServerProcess) -> None:
     "field",
     [
         {"device": "iPhone 15"},
-        {"actions": [{"type": "click", "selector": "a"}]},
         {"basic_auth": {"username": "a", "password": "b"}},
         {"mask": ["p"]},
         {"block": {"ads": True}},

@@ -77,7 +77,7 @@ def test_everything_wrong_is_reported_at_once() -> None:
         "format": "png",
         "quality": 90,
         "headers": {"Host": "x"},
-        "actions": [{"type": "click", "selector": "a"}],
+        "mask": ["a"],
         "padding": 3,
     }
     wrong = {entry["field"]: entry["type"] for entry in details(body)}
@@ -88,7 +88,7 @@ def test_everything_wrong_is_reported_at_once() -> None:
         "url": "missing",
         "quality": "contradiction",
         "padding": "contradiction",
-        "actions": "not_supported",
+        "mask": "not_supported",
     }
 
 
@@ -110,7 +110,6 @@ def test_a_bad_field_is_not_blamed_on_another(body: dict[str, Any], wrong: list[
 
 ASKED: dict[str, Any] = {
     "device": "iPhone 15",
-    "actions": [{"type": "wait", "ms": 5}],
     "basic_auth": {"username": "u", "password": "hunter2"},
     "mask": [".a"],
     "block": {"ads": True},
@@ -172,7 +171,7 @@ def test_unknown_name_is_a_warning_and_an_error_when_strict(
 def test_unknown_name_in_an_action_is_found() -> None:
     body = URL | {"actions": [{"type": "write", "text": "x", "selectr": "a"}]}
     found = {entry["field"]: entry.get("suggestion") for entry in details(body, strict=True)}
-    assert found == {"actions": None, "actions.0.selectr": "actions.0.selector"}
+    assert found == {"actions.0.selectr": "actions.0.selector"}
 
 
 def test_unknown_names_change_nothing_in_the_request() -> None:

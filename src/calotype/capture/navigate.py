@@ -35,10 +35,14 @@ async def navigate(page: Page, url: str, request: CaptureRequest, activity: Page
             # A renderer that dies aborts the navigation, and only then is reported: behind the answer to this call.
             await page.session.call("Target.getTargetInfo")
         raise _failure(page, activity, error)
-    event = _EVENTS[request.render.wait_until]
-    async with deadline.waiting_for(f"the page's {event} event"):
-        await activity.until(lambda: activity.has_fired(event) or _came_to_nothing(activity))
+    async with deadline.waiting_for(f"the page's {_EVENTS[request.render.wait_until]} event"):
+        await activity.until(lambda: has_arrived(request, activity))
     check_document(page, request, activity)
+
+
+def has_arrived(request: CaptureRequest, activity: PageActivity) -> bool:
+    """Whether the document shown now has had the event that `render.wait_until` names, or never will."""
+    return activity.has_fired(_EVENTS[request.render.wait_until]) or _came_to_nothing(activity)
 
 
 async def hold_still(page: Page) -> None:

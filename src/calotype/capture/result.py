@@ -23,6 +23,18 @@ class Timings(BaseModel):
     encode_ms: int = Field(default=0, description="Resizing and encoding on this server.")
 
 
+class ActionOutcome(BaseModel):
+    """What came of one step of `actions`."""
+
+    index: int = Field(description="Its place in `actions`, from 0.")
+    type: str = Field(description="Kind of step.")
+    ok: bool = Field(description="False: the step is `optional` and failed, or the timeout came.")
+    elapsed_ms: int = Field(default=0, description="Milliseconds, the loading of a page that it led to included.")
+    error: str | None = Field(default=None, description="Why it failed.")
+    note: str | None = Field(default=None, description="What else to know of it, e.g. that a new window was refused.")
+    result: Any = Field(default=None, description="What `evaluate` gave, as JSON.")
+
+
 class CaptureMeta(BaseModel):
     """Facts about a picture. `width` and `height` are its pixels (for a PDF: the first page, in CSS pixels)."""
 
@@ -41,6 +53,7 @@ class CaptureMeta(BaseModel):
     partial: bool = Field(default=False, description="The timeout came first: the picture shows what was there.")
     partial_reason: str | None = Field(default=None, description="Which wait did not end.")
     warnings: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
+    actions: list[ActionOutcome] = Field(default_factory=list[ActionOutcome], description="What came of each step.")
     timings: Timings = Field(default_factory=Timings)
 
 

@@ -16,6 +16,7 @@ import structlog
 from calotype.browser.cdp import CdpError, ConnectionLost
 from calotype.browser.page import Channel, Page
 from calotype.browser.pool import BrowserPool
+from calotype.capture.actions import Actions
 from calotype.capture.activity import PageActivity
 from calotype.capture.area import Area, bring_into_view, captured_area, cut_warnings, full_page
 from calotype.capture.deadline import Deadline, DeadlineReached
@@ -24,7 +25,7 @@ from calotype.capture.encoders import Encoders
 from calotype.capture.inject import inject
 from calotype.capture.navigate import check_document, hold_still, navigate
 from calotype.capture.prepare import prepare, target_url
-from calotype.capture.result import CaptureMeta, CaptureResult, Timings
+from calotype.capture.result import ActionOutcome, CaptureMeta, CaptureResult, Timings
 from calotype.capture.settle import settle
 from calotype.capture.shoot import Shot, print_pdf, shoot
 from calotype.capture.wait import wait_as_told, wait_delay
@@ -55,6 +56,7 @@ class _Facts:
     status_code: int | None
     partial_reason: str | None
     warnings: list[dict[str, Any]]
+    actions: list[ActionOutcome]
 
 
 class _Stopwatch:
@@ -136,6 +138,7 @@ class Capturer:
             partial=facts.partial_reason is not None,
             partial_reason=facts.partial_reason,
             warnings=[*warnings, *facts.warnings],
+            actions=facts.actions,
             timings=watch.timings,
         )
         return CaptureResult(picture.data, CONTENT_TYPES[request.format], meta)
@@ -152,6 +155,7 @@ class _Capture:
         self._deadline = Deadline(request.render.timeout_ms / 1000)
         self._activity = PageActivity(page)
         self._world = World(page, self._activity)
+        self._actions = Actions(page, self._world, self._activity, request, self._deadline)
         self._warnings: list[dict[str, Any]] = []
         self._cut_warnings: list[dict[str, Any]] = []
 
@@ -185,6 +189,8 @@ class _Capture:
             self._warnings += await inject(self._world, request)
         await wait_as_told(self._world, render, self._deadline)
         await self._settle(None)
+        if request.actions:
+            await self._act()
         if request.full_page and render.scroll is not False:
             async with self._deadline.waiting_for("scrolling"):
                 await self._world.run("scroll_through", request.max_height)
@@ -194,6 +200,14 @@ class _Capture:
         if request.selector is not None:
             await self._settle(await bring_into_view(self._world, request.selector, self._deadline))
         await wait_delay(render.delay_ms, self._deadline)
+
+    async def _act(self) -> None:
+        self._watch.lap("settle_ms")
+        try:
+            await self._actions.run()
+        finally:
+            self._watch.lap("actions_ms")
+        await self._settle(None)
 
     async def _settle(self, area: Area | None) -> None:
         if self._request.render.wait_until == "settled":
@@ -285,6 +299,7 @@ class _Capture:
             status_code=document.status if document and not is_html else None,
             partial_reason=partial_reason,
             warnings=[*self._warnings, *self._cut_warnings, *_dropped(self._page.channel)],
+            actions=self._actions.outcomes,
         )
 
 

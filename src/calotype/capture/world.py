@@ -48,7 +48,7 @@ class World:
             CdpError, ConnectionLost: the page is gone.
         """
         passed = ", ".join(to_json(argument).decode() for argument in arguments)
-        return await self.evaluate(f"({_source(script)})({passed})")
+        return await self.evaluate(f"({source(script)})({passed})")
 
     async def evaluate(self, expression: str) -> Any:
         while True:
@@ -61,11 +61,11 @@ class World:
                     returnByValue=True,
                 )
             except CdpError as error:
-                if not any(text in error.message for text in _CONTEXT_LOST):
+                if not is_context_lost(error):
                     raise
                 self._context_id = None
                 continue
-            return _value(answer)
+            return value_of(answer)
 
     async def run_as_page(self, script: str) -> bool:
         """Run what the caller of the API sent, in the page's own world; return whether it, or its promise, is truthy.
@@ -81,10 +81,10 @@ class World:
                 "Runtime.evaluate", expression=script, awaitPromise=True, userGesture=True
             )
         except CdpError as error:
-            if not any(text in error.message for text in _CONTEXT_LOST):
+            if not is_context_lost(error):
                 raise
             raise NavigatedAway from error
-        value = _value(answer)
+        value = value_of(answer)
         special = answer["result"].get("unserializableValue")  # NaN, -0, Infinity, and big integers
         return "objectId" in answer["result"] or bool(value) or special not in (None, "NaN", "-0", "0n")
 
@@ -100,7 +100,17 @@ class World:
         return context_id
 
 
-def _value(answer: dict[str, Any]) -> Any:
+def is_context_lost(error: CdpError) -> bool:
+    """Whether a call failed because its document went away."""
+    return any(text in error.message for text in _CONTEXT_LOST)
+
+
+def value_of(answer: dict[str, Any]) -> Any:
+    """What `Runtime.evaluate` gave by value.
+
+    Raises:
+        ScriptError: it threw.
+    """
     if (thrown := answer.get("exceptionDetails")) is not None:
         exception = thrown.get("exception", {})
         raise ScriptError(exception.get("description") or str(exception.get("value", thrown.get("text", ""))))
@@ -108,5 +118,6 @@ def _value(answer: dict[str, Any]) -> Any:
 
 
 @cache
-def _source(script: str) -> str:
+def source(script: str) -> str:
+    """The text of `scripts/<script>.js`, a function expression."""
     return files("calotype.capture").joinpath("scripts", f"{script}.js").read_text(encoding="utf-8").strip().rstrip(";")

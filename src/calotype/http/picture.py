@@ -85,7 +85,7 @@ def _header_name(name: str) -> str:
 
 def _header_value(name: str, value: Any) -> str:
     if isinstance(value, list):
-        return _json_that_fits(value)  # pyright: ignore[reportUnknownArgumentType] - `warnings`, the only list
+        return _json_that_fits(value)  # pyright: ignore[reportUnknownArgumentType] - of dicts, both of them
     if isinstance(value, dict):
         return json.dumps(value, separators=(",", ":"))
     if isinstance(value, str):

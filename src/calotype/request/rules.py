@@ -11,7 +11,6 @@ if TYPE_CHECKING:
 
 NOT_YET = (
     "device",
-    "actions",
     "basic_auth",
     "mask",
     "block",
