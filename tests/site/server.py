@@ -114,7 +114,7 @@ _ROUTES = [
     Route("/redirect-for-ever", _redirect_for_ever),
     Route("/slow.png", _slow),
     Route("/colour/{hex}", _colour),
-    Route("/echo", _echo),
+    Route("/echo", _echo, methods=["GET", "POST"]),
     Route("/data.json", _data),
     Route("/font.ttf", _font),
     Route("/download", _download),
