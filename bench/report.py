@@ -22,7 +22,14 @@ EGRESS_HEADING = "## What the guard costs"
 ADMISSION_HEADING = "## Admission"
 CACHE_HEADING = "## Cache hits"
 RATE_HEADING = "## Rate"
-_OWN_SECTIONS = (EGRESS_HEADING, ADMISSION_HEADING, CACHE_HEADING, RATE_HEADING)  # of programs of their own
+JOBS_HEADING = "## Jobs"
+_OWN_SECTIONS = (
+    EGRESS_HEADING,
+    ADMISSION_HEADING,
+    CACHE_HEADING,
+    RATE_HEADING,
+    JOBS_HEADING,
+)  # of programs of their own
 
 
 def median(values: list[float]) -> float:

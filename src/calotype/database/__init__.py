@@ -12,7 +12,7 @@ from importlib.util import find_spec
 from typing import Protocol, TypeVar
 
 import structlog
-from sqlalchemy import Connection, func, inspect, select, text
+from sqlalchemy import Connection, String, bindparam, func, inspect, select, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
@@ -21,7 +21,6 @@ from calotype.errors import CalotypeError
 HEAD_REVISION = "0007"
 """The newest migration. A database that is there already is not worth importing Alembic for (100 ms at each start)."""
 
-NOTICE_CHANNEL = "calotype"
 _AWAY_PAUSES_S = (0.1, 0.5, 1.0, 2.0, 4.0)  # a PostgreSQL that is restarted is back by then
 _MIGRATION_LOCK = 0xCA107  # any number; the same for every calotype
 _UPGRADE = "Run `calotype db upgrade`."
@@ -29,7 +28,9 @@ _DRIVERS = {"sqlite": "sqlite", "postgresql": "postgresql+psycopg", "postgres": 
 
 _log = structlog.get_logger(__name__)
 
+NOTICE_CHANNEL = "calotype"
 _NOTICES = "calotype_notices"
+_NOTIFY = select(func.pg_notify(NOTICE_CHANNEL, bindparam("notice", type_=String)))
 
 T = TypeVar("T")
 Work = Callable[[Connection], T]
@@ -59,7 +60,7 @@ def notify(connection: Connection, notice: str) -> None:
     """Tell everybody who listens, once the transaction is committed. On PostgreSQL these are all processes on the
     database, on SQLite those in this one. A notice has 7,999 bytes at most."""
     if connection.dialect.name == "postgresql":
-        connection.execute(select(func.pg_notify(NOTICE_CHANNEL, notice)))
+        connection.execute(_NOTIFY, {"notice": notice})
     else:
         connection.info.setdefault(_NOTICES, []).append(notice)
 

@@ -12,14 +12,14 @@ from sqlalchemy import Connection, Row
 
 from calotype.accounts import ledger
 from calotype.accounts.keys import Principal
-from calotype.accounts.ledger import Account
+from calotype.accounts.ledger import Account, Admission
 from calotype.accounts.limits import Standing
 from calotype.database import Database
 from calotype.database.clock import NowUs
 from calotype.delivery import answers
 from calotype.delivery.answers import ClaimLost
 from calotype.delivery.names import Name
-from calotype.errors import IdempotencyConflict, JobFinished, LimitError, NotFound
+from calotype.errors import IdempotencyConflict, InternalError, JobFinished, NotFound
 from calotype.guard.policy import EgressPolicy
 from calotype.jobs import table
 from calotype.jobs.announcing import deliveries_of, webhook_check
@@ -59,6 +59,14 @@ class Seen:
 
     row: Row[Any]
     queue_position: int | None = None
+
+
+class _Refused(Exception):
+    """Undoes the transaction in which jobs were queued that the plan does not allow."""
+
+    def __init__(self, admission: Admission) -> None:
+        self.admission = admission
+        self.refusal = admission.refusal or InternalError()
 
 
 class JobDesk:
@@ -113,29 +121,31 @@ class JobDesk:
         account = self._account_of(caller)
         new = [NewJob(str(uuid.uuid4()), each.priority, each.body, each.webhook) for each in wanted]
 
-        def work(connection: Connection) -> tuple[Accepted | LimitError, Standing]:
+        def work(connection: Connection) -> tuple[Accepted, Standing]:
             if name and (earlier := self._accepted_before(connection, account, name)) is not None:
                 return earlier, ledger.standing_of(connection, account, self._now_us)
             job_ids = [job.job_id for job in new]
-            admission = ledger.admit_jobs(connection, account, job_ids, now_us=self._now_us)
-            if admission.refusal is not None:
-                return admission.refusal, admission.standing
             if name:
                 self._keep(connection, account, name, job_ids)
             table.enqueue(connection, caller.key_id, account.id, new, aging_s=self._aging_s, now_us=self._now_us)
             tell_queued(connection)
+            # The last, as it locks the account's row: whoever asks with the same key waits until the commit only.
+            admission = ledger.admit_jobs(connection, account, job_ids, now_us=self._now_us)
+            if admission.refusal is not None:
+                raise _Refused(admission)
             return Accepted(job_ids), admission.standing
 
         while True:
             try:
-                outcome, standing = await self._database.write(work)
+                accepted, standing = await self._database.write(work)
             except ClaimLost:
                 await asyncio.sleep(_RACE_PAUSE_S)  # the same request came at the same moment: look again
-                continue
-            note(standing)
-            if isinstance(outcome, LimitError):
-                raise outcome
-            return outcome
+            except _Refused as refused:
+                note(refused.admission.standing)
+                raise refused.refusal from None
+            else:
+                note(standing)
+                return accepted
 
     async def see(self, job_id: str, *, account_id: str | None = None) -> Seen:
         """

@@ -77,6 +77,7 @@ class Runner:
         """Of each job here whose key may have only so many running: the key, and how many."""
         self._woken = asyncio.Event()
         self._is_draining = False
+        self._taker: asyncio.Task[None] | None = None
         self._loops: list[asyncio.Task[None]] = []
         self._errands: set[asyncio.Task[None]] = set()
         bell.on_queued = self._woken.set
@@ -92,8 +93,9 @@ class Runner:
         return len(self._running)
 
     async def start(self) -> None:
+        self._taker = asyncio.create_task(self._take(), name="job-taker")
         self._loops = [
-            asyncio.create_task(self._take(), name="job-taker"),
+            self._taker,
             asyncio.create_task(self._keep(), name="job-keeper"),
         ]
 
@@ -101,6 +103,8 @@ class Runner:
         """Take no more jobs, give those that run `grace_s` seconds, and queue the rest again."""
         self._is_draining = True
         self._woken.set()
+        if self._taker is not None:
+            await asyncio.gather(self._taker, return_exceptions=True)  # it may be claiming one
         running = set(self._running.values())
         if running:
             _, overdue = await asyncio.wait(running, timeout=grace_s)

@@ -4,7 +4,7 @@ A job is claimed under a lease, which its worker extends while it runs; what a d
 the lease ends. Every change a worker makes names its claim (`Claim.token`), so that of two who believe they run a job
 one is heard. The order is that of `rank`, then of arrival.
 
-Why the queue is this table and not a library's beside it: docs/adr/0009-the-jobs-table-is-the-queue.md.
+Why the queue is this table and not a library's beside it: docs/adr/0012-the-jobs-table-is-the-queue.md.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from calotype.schema import FINAL, QUEUED, RUNNING, jobs
 
 _SECOND_US = 1_000_000
 _CLOCK = select(NOW)
+_INSERT = insert(jobs)
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +86,12 @@ class Expired:
 
 
 def rank_of(priority: int, arrival_us: int, aging_s: float) -> int:
-    """Where in the queue a job stands: higher first.
+    """Where in the queue a job stands: lower first, so that an index reads it with the order of arrival.
 
     With aging, a job gains one priority for every `aging_s` seconds that it waits. As all jobs age alike, their order
-    never changes, and the rank can be written down once: priority less the moment of arrival, in units of priority.
+    never changes, and the rank can be written down once: moment of arrival less priority, in units of time.
     """
-    return priority * round(aging_s * 1000) - arrival_us // 1000 if aging_s else priority
+    return arrival_us // 1000 - priority * round(aging_s * 1000) if aging_s else -priority
 
 
 def enqueue(
@@ -115,7 +116,7 @@ def enqueue(
         }
         for job in new
     ]
-    connection.execute(insert(jobs), rows)
+    connection.execute(_INSERT, rows)
 
 
 def claim(
@@ -133,7 +134,7 @@ def claim(
     may = and_(column.status == QUEUED, column.due_us <= NOW)
     if except_keys:
         may &= column.key_id.not_in(except_keys)
-    next_numbers = select(column.number).where(may).order_by(column.rank.desc(), column.number).limit(at_most)
+    next_numbers = select(column.number).where(may).order_by(column.rank, column.number).limit(at_most)
     if connection.dialect.name == "postgresql":
         next_numbers = next_numbers.with_for_update(skip_locked=True)
     numbers = connection.execute(next_numbers, time).scalars().all()
@@ -151,7 +152,7 @@ def claim(
         )
         .returning(column.rank, column.number, column.id, column.key_id, column.attempts, column.body)
     )
-    rows = sorted(connection.execute(statement, time), key=lambda row: (-row.rank, row.number))
+    rows = sorted(connection.execute(statement, time), key=lambda row: (row.rank, row.number))
     return [Claim(row.id, row.key_id, row.attempts, row.body, worker) for row in rows]
 
 
@@ -269,7 +270,7 @@ def get(connection: Connection, job_id: str) -> Row[Any] | None:
 def queue_position(connection: Connection, row: Row[Any]) -> int:
     """The place in the queue of a job that waits: 1 is next."""
     column = jobs.c
-    is_before = or_(column.rank > row.rank, and_(column.rank == row.rank, column.number < row.number))
+    is_before = or_(column.rank < row.rank, and_(column.rank == row.rank, column.number < row.number))
     query = select(func.count()).select_from(jobs).where(column.status == QUEUED, is_before)
     return connection.execute(query).scalar_one() + 1
 
