@@ -196,7 +196,8 @@ def section(
     text = f"""{JOBS_HEADING}
 
 Made by `python -m bench.jobs --write-docs`. Pick-up: from the call that queues a job, credit and all, to the start of
-its capture, nothing else running (limits of the median: {embedded_ms:.0f} ms on SQLite, {shared_ms:.0f} ms on PostgreSQL).
+its capture, nothing else running (limits of the median: {embedded_ms:.0f} ms on SQLite, {shared_ms:.0f} ms on
+PostgreSQL).
 Enqueues: one by one, all on one key (at least {embedded:.0f} and {shared:.0f} a second), and in batches, while ten jobs
 of half a second run.
 
