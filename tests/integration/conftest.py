@@ -10,6 +10,8 @@ import pytest
 from calotype.database import Database
 from tests.postgres import PostgresCluster, running_postgres
 
+from .job_shop import Shop, insert_keys
+
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresCluster]:
@@ -36,3 +38,10 @@ async def database(database_url: str) -> AsyncIterator[Database]:
         yield database
     finally:
         await database.close()
+
+
+@pytest.fixture
+async def shop(database: Database, tmp_path: Path) -> Shop:
+    """Jobs on this database, and three keys that are accounts."""
+    await insert_keys(database, "key0", "key1", "key2")
+    return Shop(database, tmp_path / "images")

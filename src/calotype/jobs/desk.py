@@ -195,7 +195,7 @@ class JobDesk:
             raise JobFinished(f"The job is {seen.row.status} and can't be cancelled.")
 
         def work(connection: Connection) -> None:
-            if not self._endings.cancelled(connection, job_id, table.is_queued(job_id)) and table.request_cancel(
+            if not self._endings.cancelled(connection, table.is_queued(job_id)) and table.request_cancel(
                 connection, job_id
             ):
                 tell_cancel(connection, job_id)

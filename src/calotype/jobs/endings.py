@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row
+from sqlalchemy import ColumnElement, Connection, Row, and_
 
 from calotype.accounts import ledger
 from calotype.accounts.ledger import Account
@@ -17,7 +17,7 @@ from calotype.database.clock import NowUs
 from calotype.errors import CalotypeError, PageCrashed
 from calotype.jobs import table
 from calotype.jobs.bell import tell_final, tell_queued
-from calotype.schema import CANCELLED, DONE, FAILED
+from calotype.schema import CANCELLED, DONE, FAILED, jobs
 
 OnFinal = Callable[[Connection, Row[Any]], None]
 """Called with the row of a job that has just become final, in its transaction."""
@@ -42,23 +42,24 @@ class Endings:
         object_name: str,
     ) -> bool:
         """The picture is stored: charge for it. True also of a second call, after a commit that nobody has heard of."""
-        if not self._end(connection, claim.token, DONE, result=result, object_name=object_name):
-            row = table.get(connection, claim.job_id)
-            return row is not None and row.object_name == object_name
-        ledger.settle(connection, account, claim.job_id)
-        return True
+        row = self._end(connection, claim.token, DONE, result=result, object_name=object_name)
+        if row is not None:
+            ledger.settle(connection, account, row.id)
+            return True
+        row = table.get(connection, claim.job_id)
+        return row is not None and row.object_name == object_name
 
-    def failed(self, connection: Connection, job_id: str, which: ColumnElement[bool], error: CalotypeError) -> bool:
-        if not self._end(connection, which, FAILED, error=described(error)):
-            return False
-        ledger.refund(connection, job_id, error.code)
-        return True
+    def failed(self, connection: Connection, which: ColumnElement[bool], error: CalotypeError) -> bool:
+        row = self._end(connection, which, FAILED, error=described(error))
+        if row is not None:
+            ledger.refund(connection, row.id, error.code)
+        return row is not None
 
-    def cancelled(self, connection: Connection, job_id: str, which: ColumnElement[bool]) -> bool:
-        if not self._end(connection, which, CANCELLED):
-            return False
-        ledger.refund(connection, job_id, CANCELLED)
-        return True
+    def cancelled(self, connection: Connection, which: ColumnElement[bool]) -> bool:
+        row = self._end(connection, which, CANCELLED)
+        if row is not None:
+            ledger.refund(connection, row.id, CANCELLED)
+        return row is not None
 
     def again(
         self,
@@ -69,7 +70,9 @@ class Endings:
         error: CalotypeError | None = None,
         is_counted: bool = True,
     ) -> bool:
-        """Queue a running job again."""
+        """Queue a running job again; end it, if it is unwanted."""
+        if self.cancelled(connection, and_(which, jobs.c.is_cancel_requested)):
+            return True
         shown = described(error) if error else None
         if not table.give_back(
             connection, which, after_s=after_s, now_us=self._now_us, error=shown, is_counted=is_counted
@@ -78,26 +81,24 @@ class Endings:
         tell_queued(connection)
         return True
 
-    def reap(self, connection: Connection, *, max_attempts: int) -> list[table.Overdue]:
-        """Take the jobs of dead workers up, and return them."""
+    def reap(self, connection: Connection, *, max_attempts: int) -> list[str]:
+        """Take the jobs of dead workers up; return their ids."""
         dead = table.overdue(connection, at_most=_REAP_AT_ONCE, now_us=self._now_us)
-        for job in dead:
+        # By account, as in `ledger.sweep`: of two who lock several accounts' rows, one would wait for the other.
+        for job in sorted(dead, key=lambda job: job.account_id):
             which = table.is_running(job.job_id)
-            if job.is_cancel_requested:
-                self.cancelled(connection, job.job_id, which)
-            elif job.attempts >= max_attempts:
-                self.failed(connection, job.job_id, which, PageCrashed(_LOST))
-            else:
+            if job.attempts < max_attempts or job.is_cancel_requested:
                 self.again(connection, which, after_s=0)
-        return dead
+            else:
+                self.failed(connection, which, PageCrashed(_LOST))
+        return [job.job_id for job in dead]
 
-    def _end(self, connection: Connection, which: ColumnElement[bool], status: str, **values: Any) -> bool:
+    def _end(self, connection: Connection, which: ColumnElement[bool], status: str, **values: Any) -> Row[Any] | None:
         row = table.finish(connection, which, status, now_us=self._now_us, **values)
-        if row is None:
-            return False
-        self._on_final(connection, row)
-        tell_final(connection, row.id)
-        return True
+        if row is not None:
+            self._on_final(connection, row)
+            tell_final(connection, row.id)
+        return row
 
 
 def described(error: CalotypeError) -> dict[str, Any]:

@@ -17,8 +17,8 @@ from calotype.jobs.announcing import announce
 from calotype.jobs.bell import Bell
 from calotype.jobs.desk import JobDesk
 from calotype.jobs.endings import Endings
+from calotype.jobs.expiry import Expiry
 from calotype.jobs.making import JobMaker
-from calotype.jobs.retention import Retention
 from calotype.jobs.runner import Runner
 from calotype.settings import Settings
 from calotype.storage import Storage
@@ -74,11 +74,14 @@ class JobParts:
         courier = Courier(self._database, Sender(self._policy), self._keys.webhook_signer)
         self._bell.on_webhook = courier.ring
         await self._database.listen(self._bell.hear)
-        retention = Retention(
-            self._database, self._storage, retention_s=self._settings.jobs.retention_s, now_us=database_now_us
+        expiry = Expiry(
+            database=self._database,
+            storage=self._storage,
+            retention_s=self._settings.jobs.retention_s,
+            now_us=database_now_us,
         )
         courier.start()
-        retention.start()
+        expiry.start()
         if runner is not None:
             await runner.start()
         try:
@@ -87,7 +90,7 @@ class JobParts:
             if runner is not None:
                 await runner.stop()
             await courier.stop()
-            await retention.stop()
+            await expiry.stop()
 
     def _account_of(self, caller: Principal) -> Account:
         now, reset = datetime.now(UTC), self._settings.credits.reset

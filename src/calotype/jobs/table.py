@@ -9,7 +9,7 @@ Why the queue is this table and not a library's beside it: docs/adr/0012-the-job
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,6 +24,7 @@ from sqlalchemy import (
     insert,
     or_,
     select,
+    tuple_,
     update,
 )
 
@@ -45,7 +46,7 @@ class NewJob:
     webhook: Mapping[str, Any] | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Claim:
     """A job that a worker runs now."""
 
@@ -73,16 +74,18 @@ class Overdue:
     """A job whose worker has not been heard of for its lease."""
 
     job_id: str
+    account_id: str
     attempts: int
     is_cancel_requested: bool
 
 
 @dataclass(frozen=True, slots=True)
 class Expired:
-    """A job that is forgotten, and the name of its picture, if it had one."""
+    """A job that has been kept long enough."""
 
+    number: int
     job_id: str
-    object_name: str | None
+    attempts: int
 
 
 def rank_of(priority: int, arrival_us: int, aging_s: float) -> int:
@@ -156,17 +159,37 @@ def claim(
     return [Claim(row.id, row.key_id, row.attempts, row.body, worker) for row in rows]
 
 
-def next_due_in_us(connection: Connection, now_us: NowUs) -> int | None:
-    """In how many microseconds the next queued job may be tried, negative if it might have been; None: none waits."""
-    query = select(func.min(jobs.c.due_us) - NOW).where(jobs.c.status == QUEUED)
+def next_due_in_us(connection: Connection, now_us: NowUs, *, except_keys: Collection[str] = ()) -> int | None:
+    """In how many microseconds the next queued job of other keys may be tried, negative if it might have been; None:
+    none waits."""
+    may = jobs.c.status == QUEUED
+    if except_keys:
+        may &= jobs.c.key_id.not_in(except_keys)
+    query = select(func.min(jobs.c.due_us) - NOW).where(may)
     return connection.execute(query, {"now_us": now_us(connection)}).scalar()
 
 
-def extend(connection: Connection, worker: str, *, lease_s: float, now_us: NowUs) -> None:
-    """Keep all claims of a worker for `lease_s` from now."""
-    held = and_(jobs.c.status == RUNNING, jobs.c.worker == worker)
-    statement = update(jobs).where(held).values(lease_us=NOW + round(lease_s * _SECOND_US))
-    connection.execute(statement, {"now_us": now_us(connection)})
+def extend(connection: Connection, claims: Iterable[Claim], *, lease_s: float, now_us: NowUs) -> dict[Claim, bool]:
+    """Keep a worker's claims for `lease_s` from now.
+
+    Only those that it names: of a claim it may not know, when the answer to it was lost on its way.
+
+    Returns:
+        Of each claim that still holds, whether the job has become unwanted.
+    """
+    column = jobs.c
+    by_try = {(claim.job_id, claim.worker, claim.attempts): claim for claim in claims}
+    if not by_try:
+        return {}
+    a_try = (column.id, column.worker, column.attempts)
+    statement = (
+        update(jobs)
+        .where(column.status == RUNNING, tuple_(*a_try).in_(list(by_try)))
+        .values(lease_us=NOW + round(lease_s * _SECOND_US))
+        .returning(*a_try, column.is_cancel_requested)
+    )
+    rows = connection.execute(statement, {"now_us": now_us(connection)})
+    return {by_try[row.id, row.worker, row.attempts]: row.is_cancel_requested for row in rows}
 
 
 def finish(
@@ -231,7 +254,7 @@ def overdue(connection: Connection, *, at_most: int, now_us: NowUs) -> list[Over
     """Jobs whose lease has ended. On PostgreSQL they are locked until the transaction ends."""
     column = jobs.c
     query = (
-        select(column.id, column.attempts, column.is_cancel_requested)
+        select(column.id, column.account_id, column.attempts, column.is_cancel_requested)
         .where(column.status == RUNNING, column.lease_us < NOW)
         .limit(at_most)
     )
@@ -253,13 +276,6 @@ def is_queued(job_id: str) -> ColumnElement[bool]:
 def request_cancel(connection: Connection, job_id: str) -> bool:
     """Mark a running job as unwanted; False if it does not run."""
     return connection.execute(update(jobs).where(is_running(job_id)).values(is_cancel_requested=True)).rowcount > 0
-
-
-def cancel_requested(connection: Connection, worker: str) -> list[str]:
-    """Ids of the worker's jobs that are unwanted."""
-    column = jobs.c
-    wanted = and_(column.status == RUNNING, column.worker == worker, column.is_cancel_requested)
-    return list(connection.execute(select(column.id).where(wanted)).scalars())
 
 
 def get(connection: Connection, job_id: str) -> Row[Any] | None:
@@ -290,20 +306,21 @@ def listed(
     return connection.execute(query.order_by(column.number.desc()).limit(at_most)).all()
 
 
-def expire(connection: Connection, *, retention_s: float, at_most: int, now_us: NowUs) -> list[Expired]:
-    """Delete final jobs older than `retention_s`."""
+def expired(connection: Connection, *, retention_s: float, at_most: int, now_us: NowUs) -> list[Expired]:
+    """Final jobs older than `retention_s`."""
     column = jobs.c
     ended = and_(column.status.in_(FINAL), column.finished_us < NOW - round(retention_s * _SECOND_US))
-    query = select(column.number).where(ended).limit(at_most)
-    numbers = connection.execute(query, {"now_us": now_us(connection)}).scalars().all()
-    if not numbers:
-        return []
-    statement = delete(jobs).where(column.number.in_(numbers)).returning(column.id, column.object_name)
-    return [Expired(*row) for row in connection.execute(statement)]
+    query = select(column.number, column.id, column.attempts).where(ended).limit(at_most)
+    return [Expired(*row) for row in connection.execute(query, {"now_us": now_us(connection)})]
+
+
+def forget(connection: Connection, old: Collection[Expired]) -> None:
+    """Delete what `expired` has given, whose pictures are gone."""
+    connection.execute(delete(jobs).where(jobs.c.number.in_([each.number for each in old])))
 
 
 def counts(connection: Connection) -> dict[str, int]:
     """How many jobs wait and run."""
     column = jobs.c
     query = select(column.status, func.count()).where(column.status.in_((QUEUED, RUNNING))).group_by(column.status)
-    return {QUEUED: 0, RUNNING: 0, **dict(connection.execute(query).tuples())}
+    return {QUEUED: 0, RUNNING: 0, **{row[0]: row[1] for row in connection.execute(query)}}

@@ -1,0 +1,78 @@
+"""Forgets jobs and their webhooks' deliveries that have been kept long enough, and names their pictures."""
+
+from __future__ import annotations
+
+import asyncio
+
+import structlog
+from sqlalchemy import Connection
+
+from calotype.database import Database
+from calotype.database.clock import NowUs
+from calotype.jobs import table
+from calotype.storage import Storage
+from calotype.webhooks import table as deliveries
+
+_log = structlog.get_logger(__name__)
+
+_EVERY_S = 60.0
+_AT_ONCE = 500
+
+
+def picture_name(job_id: str, attempt: int) -> str:
+    """Of one try's picture: of two that believe they run a job, each writes its own.
+
+    A number is given twice only to tries that did not get as far as a picture: others count.
+    """
+    return f"{job_id}-{attempt}"
+
+
+class Expiry:
+    """`start()`, `stop()`."""
+
+    def __init__(self, *, database: Database, storage: Storage, retention_s: float, now_us: NowUs) -> None:
+        self._database = database
+        self._storage = storage
+        self._retention_s = retention_s
+        self._now_us = now_us
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.create_task(self._run(), name="job-expirer")
+
+    async def stop(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.gather(self._task, return_exceptions=True)
+
+    async def expire(self) -> int:
+        """Forget a number of jobs and deliveries; return how many of the more.
+
+        The pictures go first: who dies in between leaves rows, which name them, and not pictures that nobody knows.
+        They are those of all tries, as a worker may have died between storing one and saying so.
+        """
+        old = await self._database.read(
+            lambda connection: table.expired(
+                connection, retention_s=self._retention_s, at_most=_AT_ONCE, now_us=self._now_us
+            )
+        )
+        for job in old:
+            for attempt in range(1, job.attempts + 1):
+                await self._storage.delete(picture_name(job.job_id, attempt))
+
+        def forget(connection: Connection) -> int:
+            if old:
+                table.forget(connection, old)
+            return deliveries.expire(connection, older_than_s=self._retention_s, at_most=_AT_ONCE, now_us=self._now_us)
+
+        return max(len(old), await self._database.write(forget))
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                number = await self.expire()
+            except Exception as error:  # whatever a driver raises
+                _log.error("jobs_not_expired", exc_info=error)
+                number = 0
+            if number < _AT_ONCE:
+                await asyncio.sleep(min(_EVERY_S, self._retention_s))
