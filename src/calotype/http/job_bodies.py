@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
@@ -99,7 +100,7 @@ def _parsed(
         problems += found
         if not found:
             body = {name: value for name, value in job["request"].items() if name != "api_key"}
-            wanted.append(Wanted(body, job.get("priority", 0), job.get("webhook")))
+            wanted.append(Wanted(body, _priority_of(job, max_priority), _webhook_of(job)))
     if problems:
         raise _invalid(problems, kinds.pop() if len(kinds) == len(problems) == 1 else InvalidRequest)
     return ParsedJobs(wanted, warnings[:DETAILS_MAX])
@@ -112,16 +113,31 @@ def _request(job: Mapping[str, Any], where: str, *, strict: bool) -> list[Warnin
         kind = "missing" if request is None else "wrong_type"
         raise InvalidRequest(details=[{"field": "", "message": f"`{where}request` {message}.", "type": kind}])
     parsed = parse_body(cast("Mapping[str, Any]", request), strict=strict)
+    try:
+        json.dumps(request, allow_nan=False)
+    except ValueError:  # 1e999 in a field that is not known, say: JSON, but the database can't keep it
+        message = f"`{where}request` has a number that is too large."
+        raise InvalidRequest(details=[{"field": "", "message": message, "type": "out_of_bounds"}]) from None
     return [_prefixed(each, where) for each in parsed.warnings]
 
 
 def _priority(job: Mapping[str, Any], where: str, max_priority: int) -> Iterator[Detail]:
-    priority = job.get("priority", 0)
+    priority = _priority_of(job, max_priority)
     if isinstance(priority, bool) or not isinstance(priority, int):
         yield detail(f"{where}priority", "must be an integer; higher goes first", "wrong_type")
     elif not _PRIORITY_MIN <= priority <= max_priority:
         message = f"must be from {_PRIORITY_MIN} to {max_priority}, the highest of your plan"
         yield detail(f"{where}priority", message, "out_of_bounds")
+
+
+def _priority_of(job: Mapping[str, Any], max_priority: int) -> Any:
+    given = job.get("priority")
+    return min(0, max_priority) if given is None else given
+
+
+def _webhook_of(job: Mapping[str, Any]) -> dict[str, Any] | None:
+    given = job.get("webhook")
+    return None if given is None else {name: given[name] for name in _WEBHOOK_FIELDS if name in given}
 
 
 def _webhook(job: Mapping[str, Any], where: str, warnings: list[Warning_], *, strict: bool) -> Iterator[Detail]:

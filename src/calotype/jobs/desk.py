@@ -194,14 +194,19 @@ class JobDesk:
         if seen.row.status in FINAL:
             raise JobFinished(f"The job is {seen.row.status} and can't be cancelled.")
 
-        def work(connection: Connection) -> None:
-            if not self._endings.cancelled(connection, table.is_queued(job_id)) and table.request_cancel(
-                connection, job_id
-            ):
+        def work(connection: Connection) -> bool:
+            """False: it began, or came back to the queue, between the two statements, or is final."""
+            if self._endings.cancelled(connection, table.is_queued(job_id)):
+                return True
+            if table.request_cancel(connection, job_id):
                 tell_cancel(connection, job_id)
+                return True
+            return False
 
         with self._bell.awaiting(job_id) as may_be_final:
-            await self._database.write(work)
+            while not await self._database.write(work):
+                if (await self.see(job_id)).row.status in FINAL:
+                    break
             seen = await self.see(job_id)
             if seen.row.status not in FINAL:
                 try:
