@@ -17,6 +17,7 @@ from calotype.schema import FINAL
 BATCH_MAX = 1_000
 _PRIORITY_MIN = -(2**31)
 _JOB_FIELDS = ("request", "priority", "webhook", "api_key")
+_BATCH_FIELDS = ("jobs", "api_key")
 _WEBHOOK_FIELDS = ("url", "events")
 
 CheckWebhook = Callable[[str], None]
@@ -53,7 +54,7 @@ def parse_job(body: Mapping[str, Any], *, strict: bool, max_priority: int, check
         InvalidUrl: the URL is the only problem.
         InvalidRequest: with every problem in `details`.
     """
-    return _parsed([("", body)], strict=strict, max_priority=max_priority, check_webhook=check_webhook)
+    return _parsed([("", body)], [], [], strict=strict, max_priority=max_priority, check_webhook=check_webhook)
 
 
 def parse_batch(body: Mapping[str, Any], *, strict: bool, max_priority: int, check_webhook: CheckWebhook) -> ParsedJobs:
@@ -64,17 +65,23 @@ def parse_batch(body: Mapping[str, Any], *, strict: bool, max_priority: int, che
     listed = cast("list[Any]", jobs)
     if not 1 <= len(listed) <= BATCH_MAX:
         raise _invalid([detail("jobs", f"must have 1 to {BATCH_MAX} jobs, not {len(listed)}", "out_of_bounds")])
+    warnings: list[Warning_] = []
+    problems = list(_unknown(body, _BATCH_FIELDS, "", warnings, strict=strict))
     items = [(f"jobs[{number}].", job) for number, job in enumerate(listed)]
-    parsed = _parsed(items, strict=strict, max_priority=max_priority, check_webhook=check_webhook)
-    return parsed
+    return _parsed(items, warnings, problems, strict=strict, max_priority=max_priority, check_webhook=check_webhook)
 
 
 def _parsed(
-    items: Sequence[tuple[str, Any]], *, strict: bool, max_priority: int, check_webhook: CheckWebhook
+    items: Sequence[tuple[str, Any]],
+    warnings: list[Warning_],
+    problems: list[Detail],
+    *,
+    strict: bool,
+    max_priority: int,
+    check_webhook: CheckWebhook,
 ) -> ParsedJobs:
+    """Parse the jobs; `warnings` and `problems` are those found around them."""
     wanted: list[Wanted] = []
-    warnings: list[Warning_] = []
-    problems: list[Detail] = []
     kinds: set[type[CalotypeError]] = set()
     for where, item in items:
         if not isinstance(item, Mapping):

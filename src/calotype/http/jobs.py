@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from typing import Any
 
@@ -31,6 +32,7 @@ WAIT_MAX_S = 60
 LIST_MAX = 100
 STATUSES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
 _LIST_DEFAULT = 20
+_DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}")
 _MARK = "\0picture\0"
 
 
@@ -173,10 +175,7 @@ def _checked(job_id: str) -> str:
 
 def _wait_s(request: Request) -> float:
     text = request.query_params.get("wait", "0")
-    try:
-        wait_s = float(text)
-    except ValueError:
-        wait_s = -1
+    wait_s = float(text) if _DECIMAL.fullmatch(text) else -1
     if not 0 <= wait_s <= WAIT_MAX_S:
         raise _invalid("wait", f"must be a number of seconds from 0 to {WAIT_MAX_S}")
     return wait_s
