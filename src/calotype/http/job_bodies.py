@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
+import ada_url
+
 from calotype.errors import CalotypeError, Detail, InvalidRequest
 from calotype.jobs.desk import Wanted
 from calotype.request import Warning_, parse_body
@@ -107,10 +109,13 @@ def _parsed(
         problems += found
         if not found:
             body = {name: value for name, value in job["request"].items() if name != "api_key"}
-            wanted.append(Wanted(body, _priority_of(job, max_priority), _webhook_of(job)))
+            wanted.append(Wanted(body, _priority_of(job, max_priority), _kept(job.get("webhook"))))
     if problems:
         raise _invalid(problems, kinds.pop() if len(kinds) == len(problems) == 1 else InvalidRequest)
-    return ParsedJobs(wanted, warnings[:DETAILS_MAX])
+    if len(warnings) > DETAILS_MAX:
+        message = f"{len(warnings) - DETAILS_MAX} more warnings are not listed."
+        warnings[DETAILS_MAX:] = [{"code": "truncated", "field": "", "message": message}]
+    return ParsedJobs(wanted, warnings)
 
 
 def _request(job: Mapping[str, Any], where: str, *, strict: bool) -> list[Warning_]:
@@ -142,11 +147,6 @@ def _priority_of(job: Mapping[str, Any], max_priority: int) -> Any:
     return min(0, max_priority) if given is None else given
 
 
-def _webhook_of(job: Mapping[str, Any]) -> dict[str, Any] | None:
-    given = job.get("webhook")
-    return None if given is None else {name: given[name] for name in _WEBHOOK_FIELDS if name in given}
-
-
 def _webhook(job: Mapping[str, Any], where: str, warnings: list[Warning_], *, strict: bool) -> Iterator[Detail]:
     webhook = job.get("webhook")
     if webhook is None:
@@ -164,6 +164,14 @@ def _webhook(job: Mapping[str, Any], where: str, warnings: list[Warning_], *, st
         isinstance(events, list) and events and all(each in FINAL for each in cast("list[Any]", events))
     ):
         yield detail(f"{where}webhook.events", f"must be a list of one or more of {known}", "wrong_type")
+
+
+def _kept(webhook: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """What is known of a valid webhook, its URL as it is called: text as it came may have what no database keeps."""
+    if webhook is None:
+        return None
+    events = webhook.get("events")
+    return {"url": ada_url.URL(webhook["url"]).href, **({} if events is None else {"events": events})}
 
 
 def _webhook_url(job: Mapping[str, Any]) -> object:
@@ -189,7 +197,7 @@ def _keys_of(job: Mapping[str, Any]) -> Iterator[Any]:
     for place in (job, job.get("request")):
         if isinstance(place, Mapping):
             key: Any = cast("Mapping[str, Any]", place).get("api_key")
-            if key is not None:
+            if key is not None and key != "":
                 yield key
 
 

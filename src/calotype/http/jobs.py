@@ -33,6 +33,7 @@ LIST_MAX = 100
 STATUSES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
 _LIST_DEFAULT = 20
 _DECIMAL = re.compile(r"[0-9]{1,9}(?:\.[0-9]{0,9})?|\.[0-9]{1,9}")
+_UUID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _MARK = "\0picture\0"
 
 
@@ -186,6 +187,8 @@ def _list_parameters(request: Request) -> tuple[str | None, int, str | None]:
     text = request.query_params.get("limit", str(_LIST_DEFAULT))
     limit = int(text) if text.isascii() and text.isdigit() and len(text) < 9 else 0
     problems: list[dict[str, Any]] = []
+    if cursor is not None and not _UUID.fullmatch(cursor):
+        problems.append(detail("cursor", "is not one that this list has given", "wrong_value"))
     if status is not None and status not in STATUSES:
         problems.append(detail("status", f"must be one of {', '.join(STATUSES)}", "wrong_value"))
     if not 1 <= limit <= LIST_MAX:
