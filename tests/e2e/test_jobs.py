@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
+import signal
+import sqlite3
+import subprocess
+import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -19,12 +24,14 @@ import pytest
 
 from calotype.accounts.opening import open_accounts
 from calotype.settings import Plan, Settings
-from tests.receiver import Receiver, running_receiver
+from calotype.webhooks.signature import read_secret, verify
+from tests.postgres import running_postgres
+from tests.receiver import Received, Receiver, running_receiver
 from tests.site import blocks
 from tests.site.pictures import assert_pixels, opened
 from tests.site.server import Site
 
-from .server_process import ServerProcess, running_server
+from .server_process import ServerProcess, running_server, server_environment
 from .test_resilience import until
 
 PLANS = [
@@ -558,3 +565,197 @@ def test_a_read_is_for_no_cache_and_no_other_origin(shop: Shop) -> None:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert error_of(shop.call("PUT", path)) == (405, "method_not_allowed")
     assert shop.call("HEAD", f"/v1/jobs/{job_id}").status_code == 405
+
+
+def test_a_webhook_gets_one_signed_message_without_the_picture(shop: Shop) -> None:
+    url = f"http://127.0.0.1:{shop.receiver.port}/done"
+    job_id = shop.job_id(shop.colour("ff0000"), webhook={"url": url})
+    shop.ended(job_id)
+    job = delivered(shop, job_id)
+    [delivery] = job["webhook_deliveries"]
+    assert delivery["attempts"] == 1
+    [message] = received(shop, "/done")
+    assert verify(message.headers, message.body, webhook_secret(shop)) == delivery["id"]
+    told = json.loads(message.body)
+    assert (told.pop("type"), told.pop("timestamp")) == ("job.done", job["finished_at"])
+    assert told["result"].pop("image_url") == f"/v1/jobs/{job_id}/image"
+    del job["result"]["image_base64"], job["result"]["image_url"], job["webhook_deliveries"]
+    assert told == job
+
+
+def test_a_webhook_hears_of_the_events_it_wants(shop: Shop) -> None:
+    url = f"http://127.0.0.1:{shop.receiver.port}"
+    failing = {"url": "http://127.0.0.1:1/"}
+    done = shop.job_id(shop.colour("ff0000"), webhook={"url": f"{url}/unwanted", "events": ["failed", "cancelled"]})
+    failed = shop.job_id(failing, webhook={"url": f"{url}/failed", "events": ["failed"]})
+    assert "webhook_deliveries" not in shop.ended(done)
+    shop.ended(failed)
+    with shop.busy():
+        cancelled = shop.job_id(shop.colour("ff0000"), webhook={"url": f"{url}/cancelled"})
+        shop.call("DELETE", f"/v1/jobs/{cancelled}")
+    for job_id, status in ((failed, "failed"), (cancelled, "cancelled")):
+        delivered(shop, job_id)
+        [message] = received(shop, f"/{status}")
+        told = json.loads(message.body)
+        assert (told["type"], told["status"], told["job_id"]) == (f"job.{status}", status, job_id)
+        assert told.get("error_code") == ("blocked_target" if status == "failed" else None)
+    assert received(shop, "/unwanted") == []
+
+
+def delivered(shop: Shop, job_id: str) -> dict[str, Any]:
+    """The job once its only message has arrived; nobody tells of that."""
+    until(lambda: shop.see(job_id)["webhook_deliveries"][0]["status"] == "delivered", "the message is delivered")
+    return shop.see(job_id)
+
+
+def received(shop: Shop, path: str) -> list[Received]:
+    return [message for message in shop.receiver.received if message.path == path]
+
+
+def webhook_secret(shop: Shop) -> bytes:
+    command = [sys.executable, "-m", "calotype", "webhooks", "secret"]
+    environment = server_environment(shop.server.data_dir, CALOTYPE_KEY=shop.key)
+    return read_secret(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
+
+
+def test_keys_are_in_no_row_and_no_log_line(shop: Shop) -> None:
+    """Sent in every place in which a key may stand, and in some where it may not."""
+    key = key_on(shop, "thousand")
+    secret = key.rpartition("_")[2].encode()
+    hook = {"url": f"http://127.0.0.1:{shop.receiver.port}/secret", "api_key": key}
+    job = {"request": {**shop.colour("ff0000"), "api_key": key}, "api_key": key, "webhook": hook}
+    header = {"Idempotency-Key": "secret"}
+
+    def files() -> bytes:
+        paths = [path for path in shop.server.data_dir.rglob("*") if path.is_file()]
+        assert {"calotype.db", "calotype.db-wal"} <= {path.name for path in paths}
+        return b"".join(path.read_bytes() for path in paths)
+
+    with shop.busy():
+        answers = [
+            shop.call("POST", "/v1/jobs", key, json=job, headers=header),
+            shop.call("POST", "/v1/jobs/batch", key, json={"jobs": [job], "api_key": key}),
+            shop.call("POST", "/v1/jobs", key, json={**job, "key": key, "request": {**job["request"], "token": key}}),
+        ]
+        assert [answer.status_code for answer in answers] == [202, 202, 202]
+        job_ids = list(walk(shop, key, 9))
+        assert len(job_ids) == 3
+        assert all(job_id.encode() in files() for job_id in job_ids)
+        assert secret not in files()
+    for job_id in job_ids:
+        shop.ended(job_id)
+        delivered(shop, job_id)
+    assert secret not in files()
+    assert secret.decode() not in "".join(shop.server.output)
+    assert not any(secret in message.body for message in shop.receiver.received)
+
+
+def test_with_require_key_only_the_owner_sees_a_job(site: Site, tmp_path: Path) -> None:
+    stranger = make_key(tmp_path, "five")
+    settings = settings_for(site, JOBS__REQUIRE_KEY="true")
+    with running_receiver() as receiver, running_server(tmp_path, is_first_start=False, **settings) as server:
+        server.key = make_key(tmp_path, "five")
+        shop = Shop(server, site, receiver)
+        job_id = shop.job_id(shop.colour("ff0000"))
+        paths = [("GET", f"/v1/jobs/{job_id}"), ("GET", f"/v1/jobs/{job_id}/image"), ("DELETE", f"/v1/jobs/{job_id}")]
+        with_wait = f"/v1/jobs/{job_id}?wait=60"
+        assert shop.call("GET", with_wait).json()["status"] == "done"
+        for method, path in [*paths, ("GET", with_wait)]:
+            assert error_of(shop.call(method, path, stranger)) == (404, "not_found")
+            assert error_of(server.client.request(method, path)) == (401, "api_key_missing")
+        assert server.client.get(paths[1][1], params={"api_key": shop.key}).headers["content-type"] == "image/png"
+        assert error_of(shop.call(*paths[2])) == (409, "job_finished")
+
+
+def test_who_waits_when_the_server_stops_is_answered(site: Site, tmp_path: Path) -> None:
+    with running_receiver() as receiver, running_server(tmp_path, **settings_for(site)) as server:
+        shop = Shop(server, site, receiver)
+        job_id = shop.job_id({"url": f"{site.url}/hang-once?{uuid.uuid4()}", "render": {"timeout_ms": 60_000}})
+        waiting = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
+        with closing(waiting):
+            waiting.request("GET", f"/v1/jobs/{job_id}?wait=60")
+            for _ in range(2):  # what was sent before is read before, by one loop
+                shop.see(job_id)
+            server.process.send_signal(signal.SIGTERM)
+            answer = waiting.getresponse()
+            job = json.loads(answer.read())
+        assert (answer.status, job["ok"], job["job_id"]) == (200, True, job_id)
+        assert job["status"] not in FINAL
+        server.process.kill()  # its job would have the whole grace
+
+
+def test_a_stop_lets_jobs_end_and_gives_the_rest_to_the_next_server(site: Site, tmp_path: Path) -> None:
+    settings = settings_for(site, JOBS__CONCURRENCY="2", SERVER__SHUTDOWN_GRACE_S="4")
+    mark = str(uuid.uuid4())
+    with running_receiver() as receiver:
+        with running_server(tmp_path, **settings) as server:
+            shop = Shop(server, site, receiver)
+            key = server.key
+            hanging = shop.job_id({"url": f"{site.url}/hang-once?{mark}", "viewport": TINY, "format": "png"})
+            before = len(site.seen("/echo"))
+            short = shop.job_id({"url": f"{site.url}/echo", "render": {"delay_ms": 1000}})
+            until(lambda: len(site.seen("/echo")) > before and site.seen("/hang-once"), "both run")
+            waiting = shop.job_id(shop.colour("0000ff"))
+            assert server.stop() == 0
+        assert rows(tmp_path) == {short: ("done", 1), hanging: ("queued", 0), waiting: ("queued", 0)}
+        with running_server(tmp_path, is_first_start=False, **settings) as server:
+            server.key = key
+            shop = Shop(server, site, receiver)
+            for job_id, colour in ((hanging, blocks.RED), (waiting, blocks.BLUE)):
+                job = shop.ended(job_id)
+                assert (job["status"], job["attempts"]) == ("done", 1)
+                assert_pixels(opened(base64.b64decode(job["result"]["image_base64"])), {(32, 32): colour})
+
+
+def rows(data_dir: Path) -> dict[str, tuple[str, int]]:
+    with closing(sqlite3.connect(data_dir / "calotype.db")) as connection:
+        return {row[0]: row[1:] for row in connection.execute("SELECT id, status, attempts FROM jobs")}
+
+
+def test_no_job_is_lost_when_the_server_is_killed(site: Site, tmp_path: Path) -> None:
+    settings, mark = settings_for(site), str(uuid.uuid4())
+    with running_receiver() as receiver:
+        with running_server(tmp_path, **settings) as server:
+            shop = Shop(server, site, receiver)
+            key = make_key(tmp_path, "five")
+            before = len(site.seen("/hang-once"))
+            running = shop.job_id({"url": f"{site.url}/hang-once?{mark}"}, key)
+            until(lambda: len(site.seen("/hang-once")) > before, "the first runs")
+            answer = shop.batch([{"request": shop.colour("ff0000")}] * 3, key, {"Idempotency-Key": "one"})
+            waiting = [job["job_id"] for job in answer.json()["jobs"]]
+            server.stop(signal.SIGKILL)
+        with running_server(tmp_path, is_first_start=False, **settings) as server:
+            shop = Shop(server, site, receiver)
+            again = shop.batch([{"request": shop.colour("ff0000")}] * 3, key, {"Idempotency-Key": "one"})
+            assert again.json() == answer.json()
+            ended = {job_id: shop.ended(job_id) for job_id in (running, *waiting)}
+            seen = {job_id: (job["status"], job["attempts"]) for job_id, job in ended.items()}
+            assert seen == {running: ("done", 2), **dict.fromkeys(waiting, ("done", 1))}
+            assert shop.credits_used(key) == (4, 0)
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
+def test_no_text_keeps_a_job_from_its_end(kind: str, site: Site, tmp_path: Path) -> None:
+    """What is text to JSON and to browsers, and none to UTF-8 or to a database."""
+    with ExitStack() as stack:
+        settings = settings_for(site)
+        receiver = stack.enter_context(running_receiver())
+        settings = settings_for(site, f"127.0.0.1:{receiver.port}")
+        if kind == "postgresql":
+            settings["DATABASE__URL"] = stack.enter_context(running_postgres()).make_database()
+        shop = Shop(stack.enter_context(running_server(tmp_path, **settings)), site, receiver)
+        html = "<script>document.title = 'a\\0b' + String.fromCharCode(0xd800)</script>\0"
+        request = {"html": html, "viewport": TINY, "nul\0": "\0"}
+        hook = {"url": f"http://127.0.0.1:{receiver.port}/a\0b"}
+        job_id = shop.job_id(request, webhook=hook, headers={"Idempotency-Key": "one"})
+        failing = shop.job_id({**request, "selector": "#\0", "render": {"timeout_ms": 1000}}, webhook=hook)
+        job = shop.ended(job_id)
+        assert job["status"] == "done"
+        assert job["result"]["meta"]["title"].startswith("a")
+        assert shop.ended(failing)["status"] == "failed"
+        for each in (job_id, failing):
+            delivered(shop, each)
+        assert len(received(shop, "/a%00b")) == 2
+        assert len(list(walk(shop, shop.key, 1))) == 2
+        assert fields_of(shop.call("GET", "/v1/jobs", params={"cursor": "\0"})) == {"cursor"}
+        assert error_of(shop.server.client.get("/v1/jobs/%00")) == (404, "not_found")

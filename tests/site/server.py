@@ -108,6 +108,15 @@ async def _hang(_: Request) -> Response:
     return PlainTextResponse("")
 
 
+async def _hang_once(request: Request) -> Response:
+    """Hangs when a query is asked for the first time; then a red page."""
+    asked: set[str] = request.app.state.hung
+    if request.url.query not in asked:
+        asked.add(request.url.query)
+        return await _hang(request)
+    return HTMLResponse("<title>again</title><body style='background:#ff0000'>")
+
+
 _ROUTES = [
     Route("/status/{status}", _status),
     Route("/redirect", _redirect),
@@ -120,6 +129,7 @@ _ROUTES = [
     Route("/download", _download),
     Route("/no-content", lambda _: Response(status_code=204)),
     Route("/hang", _hang),
+    Route("/hang-once", _hang_once),
     *HOSTILE_ROUTES,
     Mount("/", StaticFiles(directory=_PAGES, html=True)),
 ]
@@ -143,7 +153,9 @@ class _Recorder:
 def running_site(host: str = "127.0.0.1") -> Iterator[Site]:
     """Serve the fixture site until the block ends."""
     seen: list[SeenRequest] = []
-    app = _Recorder(Starlette(routes=_ROUTES), seen)
+    starlette = Starlette(routes=_ROUTES)
+    starlette.state.hung = set()
+    app = _Recorder(starlette, seen)
     config = uvicorn.Config(
         app,
         host=host,

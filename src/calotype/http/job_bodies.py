@@ -11,7 +11,7 @@ import ada_url
 
 from calotype.errors import CalotypeError, Detail, InvalidRequest
 from calotype.jobs.desk import Wanted
-from calotype.request import Warning_, parse_body
+from calotype.request import CaptureRequest, Warning_, parse_body
 from calotype.request.parse import DETAILS_MAX
 from calotype.request.wording import detail, summary
 from calotype.schema import FINAL
@@ -108,8 +108,8 @@ def _parsed(
             found += [_prefixed(each, where) for each in error.details]
         problems += found
         if not found:
-            body = {name: value for name, value in job["request"].items() if name != "api_key"}
-            wanted.append(Wanted(body, _priority_of(job, max_priority), _kept(job.get("webhook"))))
+            priority = _priority_of(job, max_priority)
+            wanted.append(Wanted(_kept_request(job["request"]), priority, _kept_webhook(job.get("webhook"))))
     if problems:
         raise _invalid(problems, kinds.pop() if len(kinds) == len(problems) == 1 else InvalidRequest)
     if len(warnings) > DETAILS_MAX:
@@ -166,7 +166,14 @@ def _webhook(job: Mapping[str, Any], where: str, warnings: list[Warning_], *, st
         yield detail(f"{where}webhook.events", f"must be a list of one or more of {known}", "wrong_type")
 
 
-def _kept(webhook: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+def _kept_request(request: Mapping[str, Any]) -> dict[str, Any]:
+    """A valid request without the key. Of an unknown field only the name, for its warning: its value may be a key under
+    the name that another service has for it."""
+    known = CaptureRequest.model_fields
+    return {name: value if name in known else None for name, value in request.items() if name != "api_key"}
+
+
+def _kept_webhook(webhook: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """What is known of a valid webhook, its URL as it is called: text as it came may have what no database keeps."""
     if webhook is None:
         return None

@@ -37,7 +37,7 @@ _NO_SUCH_JOB = "There is no such job, or not any more."
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """A job that somebody asks for. `body` is the request as it was sent, without the key."""
+    """A job that somebody asks for. `body` is the request as sent, without its key and what unknown fields hold."""
 
     body: Mapping[str, Any]
     priority: int

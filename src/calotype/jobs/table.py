@@ -38,7 +38,7 @@ _INSERT = insert(jobs)
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to be queued. `body` is the request as it was sent, without the key."""
+    """A job to be queued. `body` is the request as sent, without its key and what unknown fields hold."""
 
     job_id: str
     priority: int

@@ -8,6 +8,7 @@ import pytest
 
 from calotype.errors import BlockedTarget, CalotypeError, InvalidRequest, InvalidUrl
 from calotype.http.job_bodies import BATCH_MAX, ParsedJobs, keys_in, parse_batch, parse_job
+from calotype.request import parse_body
 
 PAGE = {"url": "https://example.com"}
 HOOK = "https://example.com/hook"
@@ -36,10 +37,18 @@ def refused(body: Any, **options: Any) -> tuple[type[CalotypeError], list[str]]:
 
 
 def test_a_job_is_kept_as_it_was_sent_without_its_key() -> None:
-    parsed = job({"request": {**PAGE, "width": 100, "api_key": "calo_x", "new": 1}, "priority": 5, "api_key": "calo_x"})
+    parsed = job({"request": {**PAGE, "full_page": True, "api_key": "calo_x"}, "priority": 5, "api_key": "calo_x"})
     [wanted] = parsed.wanted
-    assert (wanted.body, wanted.priority, wanted.webhook) == ({**PAGE, "width": 100, "new": 1}, 5, None)
-    assert [each["field"] for each in parsed.warnings] == ["request.width", "request.new"]
+    assert (wanted.body, wanted.priority, wanted.webhook) == ({**PAGE, "full_page": True}, 5, None)
+    assert parsed.warnings == []
+
+
+def test_what_is_unknown_is_kept_by_name_for_its_warning_and_without_its_value() -> None:
+    """It may be a key under the name that another service has for it."""
+    parsed = job({"request": {**PAGE, "access_key": "calo_x", "width": 100}})
+    assert parsed.wanted[0].body == {**PAGE, "access_key": None, "width": None}
+    assert [each["field"] for each in parsed.warnings] == ["request.access_key", "request.width"]
+    assert parse_body(parsed.wanted[0].body).warnings == parse_body({**PAGE, "access_key": "", "width": 1}).warnings
 
 
 def test_of_a_webhook_only_what_is_known_is_kept() -> None:
