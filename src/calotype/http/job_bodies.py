@@ -143,8 +143,7 @@ def _priority(job: Mapping[str, Any], where: str, max_priority: int) -> Iterator
 
 
 def _priority_of(job: Mapping[str, Any], max_priority: int) -> Any:
-    given = job.get("priority")
-    return min(0, max_priority) if given is None else given
+    return job.get("priority", min(0, max_priority))
 
 
 def _webhook(job: Mapping[str, Any], where: str, warnings: list[Warning_], *, strict: bool) -> Iterator[Detail]:
