@@ -125,3 +125,45 @@ def running_server(
         reader.join()
         if process.stdout is not None:
             process.stdout.close()
+
+
+@contextmanager
+def running_worker(data_dir: Path, **settings: str) -> Iterator[ServerProcess]:
+    """Start `calotype worker`, which serves nothing, and wait until it runs jobs; arguments as for `running_server`."""
+    environment = server_environment(data_dir, **{f"CALOTYPE_{name}": value for name, value in settings.items()})
+    process = subprocess.Popen(
+        [sys.executable, "-m", "calotype", "worker"],
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    output: list[str] = []
+    told = threading.Event()
+
+    def read() -> None:
+        assert process.stdout is not None
+        for line in process.stdout:
+            output.append(line)
+            if line.startswith("calotype runs jobs"):
+                told.set()
+        told.set()
+
+    reader = threading.Thread(target=read, name="worker-output", daemon=True)
+    reader.start()
+    try:
+        told.wait(60)
+        assert process.poll() is None, f"the worker did not start:\n{''.join(output)}"
+        with httpx.Client() as client:
+            yield ServerProcess(process, "", "", data_dir, client, output)
+    finally:
+        if process.poll() is None:
+            process.terminate()
+            try:
+                process.wait(40)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        reader.join()
+        if process.stdout is not None:
+            process.stdout.close()
