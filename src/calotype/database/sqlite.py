@@ -30,6 +30,7 @@ _PRAGMAS = (
     "PRAGMA journal_mode=WAL",  # kept in the file; here for one that somebody else made
     "PRAGMA synchronous=FULL",  # a credit that was counted stays counted, whatever the power does
     "PRAGMA foreign_keys=ON",
+    "PRAGMA secure_delete=ON",  # some builds' default: what a job's request carried is overwritten when it is forgotten
 )
 _TOGETHER = 64
 """Works in one transaction at most: the first of them waits for the last."""
