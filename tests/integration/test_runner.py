@@ -13,11 +13,16 @@ from sqlalchemy.exc import OperationalError
 from calotype.accounts.opening import open_accounts
 from calotype.capture.result import CaptureMeta, CaptureResult
 from calotype.database import Database, T, Work
+from calotype.database.clock import database_now_us
 from calotype.delivery.lanes import Lanes
+from calotype.errors import PageCrashed
 from calotype.guard.policy import EgressPolicy
+from calotype.jobs import table
 from calotype.jobs.desk import JobDesk, Wanted
+from calotype.jobs.endings import Endings
 from calotype.jobs.opening import JobParts
 from calotype.jobs.runner import Runner
+from calotype.jobs.table import Claim, NewJob
 from calotype.schema import ledger
 from calotype.settings import DatabaseSettings, JobSettings, Settings
 from calotype.storage import Storage, open_storage
@@ -85,3 +90,28 @@ async def test_a_picture_whose_commit_nobody_heard_of_is_kept(database_url: str,
     await database.open()
     assert await database.read(states) == ["settled"]
     await database.close()
+
+
+async def test_a_cancelled_job_is_not_tried_again(database_url: str, tmp_path: Path) -> None:
+    """The request to stop comes as the try ends in an error that calls for another."""
+    ended: list[str] = []
+    endings = Endings(on_final=lambda connection, row: ended.append(row.status), now_us=database_now_us)
+    settings = Settings(data_dir=tmp_path, database=DatabaseSettings(url=database_url))
+    async with open_accounts(settings) as (database, keys):
+        key_id = (await keys.create("free")).key_id
+
+        def begin(connection: Connection) -> Claim:
+            table.enqueue(
+                connection, key_id, key_id, [NewJob("job", 0, {"html": "x"})], aging_s=0, now_us=database_now_us
+            )
+            [taken] = table.claim(connection, "worker", at_most=1, lease_s=60, now_us=database_now_us)
+            return taken
+
+        taken = await database.write(begin)
+        assert await database.write(lambda connection: table.request_cancel(connection, "job"))
+        assert await database.write(
+            lambda connection: endings.again(connection, taken.token, after_s=0, error=PageCrashed())
+        )
+        row = await database.read(lambda connection: table.get(connection, "job"))
+    assert row is not None
+    assert (row.status, row.error, ended) == ("cancelled", None, ["cancelled"])

@@ -71,13 +71,12 @@ class Endings:
         is_counted: bool = True,
     ) -> bool:
         """Queue a running job again; end it, if it is unwanted."""
-        if self.cancelled(connection, and_(which, jobs.c.is_cancel_requested)):
-            return True
         shown = described(error) if error else None
+        # In this order: on PostgreSQL `give_back` waits for whoever is asking for the end at this moment, and then sees it.
         if not table.give_back(
             connection, which, after_s=after_s, now_us=self._now_us, error=shown, is_counted=is_counted
         ):
-            return False
+            return self.cancelled(connection, and_(which, jobs.c.is_cancel_requested))
         tell_queued(connection)
         return True
 

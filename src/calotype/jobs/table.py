@@ -230,14 +230,15 @@ def give_back(
     error: Mapping[str, Any] | None = None,
     is_counted: bool = True,
 ) -> bool:
-    """Queue a running job again, to be tried after `after_s` seconds; False if `which` does not hold any more.
+    """Queue a running job again, to be tried after `after_s` seconds; False if `which` does not hold any more, or the
+    job is unwanted.
 
     `is_counted`: the try was one of those that it has.
     """
     column = jobs.c
     statement = (
         update(jobs)
-        .where(which)
+        .where(which, ~column.is_cancel_requested)
         .values(
             status=QUEUED,
             due_us=NOW + round(after_s * _SECOND_US),
