@@ -26,7 +26,7 @@ from calotype.accounts.opening import open_accounts
 from calotype.settings import Plan, Settings
 from calotype.webhooks.signature import read_secret, verify
 from tests.postgres import running_postgres
-from tests.receiver import Received, Receiver, running_receiver
+from tests.receiver import Received, Receiver, refusing_port, running_receiver
 from tests.site import blocks
 from tests.site.pictures import assert_pixels, opened
 from tests.site.server import Site
@@ -39,6 +39,7 @@ PLANS = [
     {"name": "thousand", "monthly_credits": 1_000},
     {"name": "slow", "requests_per_second": 0.01, "burst": 1},
 ]
+ADMIN_TOKEN = "b2f6d1c4a7e94f0d8c3b5a6e7f809112"
 TINY = {"width": 64, "height": 64}
 FINAL = {"done", "failed", "cancelled"}
 
@@ -46,6 +47,7 @@ FINAL = {"done", "failed", "cancelled"}
 def settings_for(site: Site, *more_allowed: str, **settings: str) -> dict[str, str]:
     allowed = json.dumps([site.netloc, *more_allowed])
     common = {"GUARD__ALLOW": allowed, "PLANS": json.dumps(PLANS), "JOBS__CONCURRENCY": "1", "JOBS__LEASE_S": "1"}
+    common["JOBS__RETRY_PAUSE_S"] = "0.1"
     return {**common, **settings}
 
 
@@ -65,6 +67,8 @@ class Shop:
     server: ServerProcess
     site: Site
     receiver: Receiver
+    refusing: str = ""
+    """Host and port where nobody listens."""
 
     @property
     def key(self) -> str:
@@ -120,9 +124,10 @@ class Shop:
 @pytest.fixture(scope="module")
 def shop(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     with running_receiver() as receiver:
-        settings = settings_for(site, f"127.0.0.1:{receiver.port}")
+        refusing = f"127.0.0.1:{refusing_port()}"
+        settings = settings_for(site, f"127.0.0.1:{receiver.port}", refusing, ADMIN__TOKEN=ADMIN_TOKEN)
         with running_server(tmp_path_factory.mktemp("jobs"), **settings) as server:
-            yield Shop(server, site, receiver)
+            yield Shop(server, site, receiver, refusing)
 
 
 def key_on(shop: Shop, plan: str) -> str:
@@ -452,6 +457,44 @@ def test_the_same_request_many_times_at_once_is_one_job(shop: Shop) -> None:
     job_ids = list(walk(shop, key, 100))
     assert [shop.ended(job_id)["status"] for job_id in job_ids] == ["done"] * 2
     assert shop.credits_used(key) == (2, 0)
+
+
+def test_what_may_succeed_later_is_tried_again(shop: Shop) -> None:
+    key = key_on(shop, "five")
+    job_id = shop.job_id({"url": f"http://{shop.refusing}/"}, key)
+    job = shop.ended(job_id)
+    assert (job["status"], job["error_code"], job["attempts"]) == ("failed", "target_unreachable", 3)
+    assert shop.credits_used(key) == (0, 0)
+    hangs_once = {"url": f"{shop.site.url}/hang-once?{uuid.uuid4()}", "viewport": TINY, "format": "png"}
+    job = shop.ended(shop.job_id({**hangs_once, "render": {"timeout_ms": 1000}}, key))
+    assert (job["status"], job["attempts"]) == ("done", 2)
+    assert not {"error", "error_code"} & job.keys()
+    assert_pixels(opened(base64.b64decode(job["result"]["image_base64"])), {(32, 32): blocks.RED})
+    assert shop.credits_used(key) == (1, 0)
+
+
+def operator(shop: Shop, method: str, path: str) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+    answer = shop.server.client.request(method, f"/admin/v1{path}", headers=headers)
+    assert answer.is_success, answer.text
+    return dict(answer.json())
+
+
+def test_jobs_go_on_when_their_key_is_replaced_and_end_when_it_is_revoked(shop: Shop) -> None:
+    replaced, revoked = key_on(shop, "five"), key_on(shop, "five")
+    hook = {"url": f"http://127.0.0.1:{shop.receiver.port}/replaced"}
+
+    with shop.busy():
+        kept, dropped = shop.job_id(shop.colour("00ff00"), replaced, webhook=hook), shop.job_id({"html": "x"}, revoked)
+        rotated = operator(shop, "POST", f"/keys/{replaced.split('_')[1]}/rotate")
+        operator(shop, "DELETE", f"/keys/{revoked.split('_')[1]}")
+        new = rotated["api_key"]
+        assert [job["job_id"] for job in shop.call("GET", "/v1/jobs", new).json()["jobs"]] == [kept]
+    assert shop.ended(kept)["status"] == "done"
+    delivered(shop, kept)
+    job = shop.ended(dropped)
+    assert (job["status"], job["error_code"], job["attempts"]) == ("failed", "api_key_invalid", 1)
+    assert shop.credits_used(new) == (1, 0)
 
 
 def test_a_waiting_job_is_cancelled_at_once(shop: Shop) -> None:
