@@ -2,123 +2,29 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import json
-import signal
-import sqlite3
 import subprocess
 import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass
-from http.client import HTTPConnection
-from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
 
-from calotype.accounts.opening import open_accounts
-from calotype.settings import Plan, Settings
 from calotype.webhooks.signature import read_secret, verify
-from tests.postgres import running_postgres
-from tests.receiver import Received, Receiver, refusing_port, running_receiver
+from tests.receiver import refusing_port, running_receiver
 from tests.site import blocks
 from tests.site.pictures import assert_pixels, opened
 from tests.site.server import Site
 
-from .server_process import ServerProcess, running_server, server_environment
+from .job_shop import TINY, Shop, delivered, error_of, fields_of, make_key, received, settings_for, walk
+from .server_process import running_server, server_environment
 from .test_resilience import until
 
-PLANS = [
-    {"name": "five", "monthly_credits": 5, "max_priority": 10},
-    {"name": "thousand", "monthly_credits": 1_000},
-    {"name": "slow", "requests_per_second": 0.01, "burst": 1},
-]
 ADMIN_TOKEN = "b2f6d1c4a7e94f0d8c3b5a6e7f809112"
-TINY = {"width": 64, "height": 64}
-FINAL = {"done", "failed", "cancelled"}
-
-
-def settings_for(site: Site, *more_allowed: str, **settings: str) -> dict[str, str]:
-    allowed = json.dumps([site.netloc, *more_allowed])
-    common = {"GUARD__ALLOW": allowed, "PLANS": json.dumps(PLANS), "JOBS__CONCURRENCY": "1", "JOBS__LEASE_S": "1"}
-    common["JOBS__RETRY_PAUSE_S"] = "0.1"
-    return {**common, **settings}
-
-
-def make_key(data_dir: Path, plan: str) -> str:
-    async def make() -> str:
-        settings = Settings(data_dir=data_dir, plans=tuple(Plan(**each) for each in PLANS))  # type: ignore[arg-type]
-        async with open_accounts(settings) as (_, keys):
-            return (await keys.create(plan)).text
-
-    return asyncio.run(make())
-
-
-@dataclass
-class Shop:
-    """A server, and the key that is used where nothing else is said."""
-
-    server: ServerProcess
-    site: Site
-    receiver: Receiver
-    refusing: str = ""
-    """Host and port where nobody listens."""
-
-    @property
-    def key(self) -> str:
-        return self.server.key
-
-    def call(self, method: str, path: str, key: str | None = None, **more: Any) -> httpx.Response:
-        headers = {"X-API-Key": key or self.key, **more.pop("headers", {})}
-        return self.server.client.request(method, path, headers=headers, **more)
-
-    def post(self, request: Any, key: str | None = None, headers: dict[str, str] | None = None, **job: Any) -> Any:
-        return self.call("POST", "/v1/jobs", key, headers=headers or {}, json={"request": request, **job})
-
-    def batch(self, jobs: Any, key: str | None = None, headers: dict[str, str] | None = None) -> httpx.Response:
-        return self.call("POST", "/v1/jobs/batch", key, headers=headers or {}, json={"jobs": jobs})
-
-    def job_id(self, request: Any, key: str | None = None, **job: Any) -> str:
-        answer = self.post(request, key, **job)
-        assert answer.status_code == 202, answer.text
-        return str(answer.json()["job_id"])
-
-    def see(self, job_id: str, **query: Any) -> dict[str, Any]:
-        """The job, as somebody without a key sees it."""
-        answer = self.server.client.get(f"/v1/jobs/{job_id}", params=query)
-        assert answer.status_code == 200, answer.text
-        return dict(answer.json())
-
-    def ended(self, job_id: str) -> dict[str, Any]:
-        job = self.see(job_id, wait=60)
-        assert job["status"] in FINAL, job
-        return job
-
-    def credits_used(self, key: str) -> tuple[int, int]:
-        """Settled, and reserved."""
-        credits = self.call("GET", "/v1/usage", key).json()["credits"]
-        return credits["used"], credits["reserved"]
-
-    @contextmanager
-    def busy(self) -> Iterator[str]:
-        """The only place for jobs is taken by one that never ends by itself."""
-        before = len(self.site.seen("/hang"))
-        job_id = self.job_id({"url": f"{self.site.url}/forever.html", "render": {"timeout_ms": 60_000}})
-        until(lambda: len(self.site.seen("/hang")) > before, "the job runs")
-        try:
-            yield job_id
-        finally:
-            self.call("DELETE", f"/v1/jobs/{job_id}")
-            self.ended(job_id)
-
-    def colour(self, hex_: str) -> dict[str, Any]:
-        return {"html": f"<body style='background:#{hex_}'>", "viewport": TINY, "format": "png"}
 
 
 @pytest.fixture(scope="module")
@@ -132,17 +38,6 @@ def shop(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]
 
 def key_on(shop: Shop, plan: str) -> str:
     return make_key(shop.server.data_dir, plan)
-
-
-def error_of(answer: httpx.Response) -> tuple[int, str]:
-    assert answer.headers["content-type"] == "application/json"
-    assert answer.json()["ok"] is False
-    return answer.status_code, answer.json()["error"]["code"]
-
-
-def fields_of(answer: httpx.Response) -> set[str]:
-    assert error_of(answer)[0] == 400, answer.text
-    return {each["field"] for each in answer.json()["error"]["details"]}
 
 
 def test_a_job_is_queued_and_ends_with_the_right_picture(shop: Shop) -> None:
@@ -259,17 +154,6 @@ def test_the_list_is_the_callers_own_newest_first(shop: Shop) -> None:
         cancel_all(shop, key)
         # A cursor names a job, and holds whatever has become of that.
         assert list(walk(shop, key, 9)) == job_ids[::-1]
-
-
-def walk(shop: Shop, key: str, limit: int) -> Iterator[str]:
-    query: dict[str, Any] = {"limit": limit}
-    while True:
-        answer = shop.call("GET", "/v1/jobs", key, params=query).json()
-        assert 1 <= len(answer["jobs"]) <= limit
-        yield from (job["job_id"] for job in answer["jobs"])
-        if answer["next_cursor"] is None:
-            return
-        query["cursor"] = answer["next_cursor"]
 
 
 def test_a_list_has_no_pictures_but_says_where_they_are(shop: Shop) -> None:
@@ -645,16 +529,6 @@ def test_a_webhook_hears_of_the_events_it_wants(shop: Shop) -> None:
     assert received(shop, "/unwanted") == []
 
 
-def delivered(shop: Shop, job_id: str) -> dict[str, Any]:
-    """The job once its only message has arrived; nobody tells of that."""
-    until(lambda: shop.see(job_id)["webhook_deliveries"][0]["status"] == "delivered", "the message is delivered")
-    return shop.see(job_id)
-
-
-def received(shop: Shop, path: str) -> list[Received]:
-    return [message for message in shop.receiver.received if message.path == path]
-
-
 def webhook_secret(shop: Shop) -> bytes:
     command = [sys.executable, "-m", "calotype", "webhooks", "secret"]
     environment = server_environment(shop.server.data_dir, CALOTYPE_KEY=shop.key)
@@ -691,114 +565,3 @@ def test_keys_are_in_no_row_and_no_log_line(shop: Shop) -> None:
     assert secret not in files()
     assert secret.decode() not in "".join(shop.server.output)
     assert not any(secret in message.body for message in shop.receiver.received)
-
-
-def test_with_require_key_only_the_owner_sees_a_job(site: Site, tmp_path: Path) -> None:
-    stranger = make_key(tmp_path, "five")
-    settings = settings_for(site, JOBS__REQUIRE_KEY="true")
-    with running_receiver() as receiver, running_server(tmp_path, is_first_start=False, **settings) as server:
-        server.key = make_key(tmp_path, "five")
-        shop = Shop(server, site, receiver)
-        job_id = shop.job_id(shop.colour("ff0000"))
-        paths = [("GET", f"/v1/jobs/{job_id}"), ("GET", f"/v1/jobs/{job_id}/image"), ("DELETE", f"/v1/jobs/{job_id}")]
-        with_wait = f"/v1/jobs/{job_id}?wait=60"
-        assert shop.call("GET", with_wait).json()["status"] == "done"
-        for method, path in [*paths, ("GET", with_wait)]:
-            assert error_of(shop.call(method, path, stranger)) == (404, "not_found")
-            assert error_of(server.client.request(method, path)) == (401, "api_key_missing")
-        assert server.client.get(paths[1][1], params={"api_key": shop.key}).headers["content-type"] == "image/png"
-        assert error_of(shop.call(*paths[2])) == (409, "job_finished")
-
-
-def test_who_waits_when_the_server_stops_is_answered(site: Site, tmp_path: Path) -> None:
-    with running_receiver() as receiver, running_server(tmp_path, **settings_for(site)) as server:
-        shop = Shop(server, site, receiver)
-        job_id = shop.job_id({"url": f"{site.url}/hang-once?{uuid.uuid4()}", "render": {"timeout_ms": 60_000}})
-        waiting = HTTPConnection(server.url.removeprefix("http://"), timeout=60)
-        with closing(waiting):
-            waiting.request("GET", f"/v1/jobs/{job_id}?wait=60")
-            for _ in range(2):  # what was sent before is read before, by one loop
-                shop.see(job_id)
-            server.process.send_signal(signal.SIGTERM)
-            answer = waiting.getresponse()
-            job = json.loads(answer.read())
-        assert (answer.status, job["ok"], job["job_id"]) == (200, True, job_id)
-        assert job["status"] not in FINAL
-        server.process.kill()  # its job would have the whole grace
-
-
-def test_a_stop_lets_jobs_end_and_gives_the_rest_to_the_next_server(site: Site, tmp_path: Path) -> None:
-    settings = settings_for(site, JOBS__CONCURRENCY="2", SERVER__SHUTDOWN_GRACE_S="4")
-    mark = str(uuid.uuid4())
-    with running_receiver() as receiver:
-        with running_server(tmp_path, **settings) as server:
-            shop = Shop(server, site, receiver)
-            key = server.key
-            hanging = shop.job_id({"url": f"{site.url}/hang-once?{mark}", "viewport": TINY, "format": "png"})
-            before = len(site.seen("/echo"))
-            short = shop.job_id({"url": f"{site.url}/echo", "render": {"delay_ms": 1000}})
-            until(lambda: len(site.seen("/echo")) > before and site.seen("/hang-once"), "both run")
-            waiting = shop.job_id(shop.colour("0000ff"))
-            assert server.stop() == 0
-        assert rows(tmp_path) == {short: ("done", 1), hanging: ("queued", 0), waiting: ("queued", 0)}
-        with running_server(tmp_path, is_first_start=False, **settings) as server:
-            server.key = key
-            shop = Shop(server, site, receiver)
-            for job_id, colour in ((hanging, blocks.RED), (waiting, blocks.BLUE)):
-                job = shop.ended(job_id)
-                assert (job["status"], job["attempts"]) == ("done", 1)
-                assert_pixels(opened(base64.b64decode(job["result"]["image_base64"])), {(32, 32): colour})
-
-
-def rows(data_dir: Path) -> dict[str, tuple[str, int]]:
-    with closing(sqlite3.connect(data_dir / "calotype.db")) as connection:
-        return {row[0]: row[1:] for row in connection.execute("SELECT id, status, attempts FROM jobs")}
-
-
-def test_no_job_is_lost_when_the_server_is_killed(site: Site, tmp_path: Path) -> None:
-    settings, mark = settings_for(site), str(uuid.uuid4())
-    with running_receiver() as receiver:
-        with running_server(tmp_path, **settings) as server:
-            shop = Shop(server, site, receiver)
-            key = make_key(tmp_path, "five")
-            before = len(site.seen("/hang-once"))
-            running = shop.job_id({"url": f"{site.url}/hang-once?{mark}"}, key)
-            until(lambda: len(site.seen("/hang-once")) > before, "the first runs")
-            answer = shop.batch([{"request": shop.colour("ff0000")}] * 3, key, {"Idempotency-Key": "one"})
-            waiting = [job["job_id"] for job in answer.json()["jobs"]]
-            server.stop(signal.SIGKILL)
-        with running_server(tmp_path, is_first_start=False, **settings) as server:
-            shop = Shop(server, site, receiver)
-            again = shop.batch([{"request": shop.colour("ff0000")}] * 3, key, {"Idempotency-Key": "one"})
-            assert again.json() == answer.json()
-            ended = {job_id: shop.ended(job_id) for job_id in (running, *waiting)}
-            seen = {job_id: (job["status"], job["attempts"]) for job_id, job in ended.items()}
-            assert seen == {running: ("done", 2), **dict.fromkeys(waiting, ("done", 1))}
-            assert shop.credits_used(key) == (4, 0)
-
-
-@pytest.mark.parametrize("kind", ["sqlite", "postgresql"])
-def test_no_text_keeps_a_job_from_its_end(kind: str, site: Site, tmp_path: Path) -> None:
-    """What is text to JSON and to browsers, and none to UTF-8 or to a database."""
-    with ExitStack() as stack:
-        settings = settings_for(site)
-        receiver = stack.enter_context(running_receiver())
-        settings = settings_for(site, f"127.0.0.1:{receiver.port}")
-        if kind == "postgresql":
-            settings["DATABASE__URL"] = stack.enter_context(running_postgres()).make_database()
-        shop = Shop(stack.enter_context(running_server(tmp_path, **settings)), site, receiver)
-        html = "<script>document.title = 'a\\0b' + String.fromCharCode(0xd800)</script>\0"
-        request = {"html": html, "viewport": TINY, "nul\0": "\0"}
-        hook = {"url": f"http://127.0.0.1:{receiver.port}/a\0b"}
-        job_id = shop.job_id(request, webhook=hook, headers={"Idempotency-Key": "one"})
-        failing = shop.job_id({**request, "selector": "#\0", "render": {"timeout_ms": 1000}}, webhook=hook)
-        job = shop.ended(job_id)
-        assert job["status"] == "done"
-        assert job["result"]["meta"]["title"].startswith("a")
-        assert shop.ended(failing)["status"] == "failed"
-        for each in (job_id, failing):
-            delivered(shop, each)
-        assert len(received(shop, "/a%00b")) == 2
-        assert len(list(walk(shop, shop.key, 1))) == 2
-        assert fields_of(shop.call("GET", "/v1/jobs", params={"cursor": "\0"})) == {"cursor"}
-        assert error_of(shop.server.client.get("/v1/jobs/%00")) == (404, "not_found")

@@ -1,0 +1,138 @@
+"""A server for the tests of jobs, and what they ask of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from calotype.accounts.opening import open_accounts
+from calotype.settings import Plan, Settings
+from tests.receiver import Received, Receiver
+from tests.site.server import Site
+
+from .server_process import ServerProcess
+from .test_resilience import until
+
+PLANS = [
+    {"name": "five", "monthly_credits": 5, "max_priority": 10},
+    {"name": "thousand", "monthly_credits": 1_000},
+    {"name": "slow", "requests_per_second": 0.01, "burst": 1},
+]
+TINY = {"width": 64, "height": 64}
+FINAL = {"done", "failed", "cancelled"}
+
+
+def settings_for(site: Site, *more_allowed: str, **settings: str) -> dict[str, str]:
+    allowed = json.dumps([site.netloc, *more_allowed])
+    common = {"GUARD__ALLOW": allowed, "PLANS": json.dumps(PLANS), "JOBS__CONCURRENCY": "1", "JOBS__LEASE_S": "1"}
+    common["JOBS__RETRY_PAUSE_S"] = "0.1"
+    return {**common, **settings}
+
+
+def make_key(data_dir: Path, plan: str) -> str:
+    async def make() -> str:
+        settings = Settings(data_dir=data_dir, plans=tuple(Plan(**each) for each in PLANS))  # type: ignore[arg-type]
+        async with open_accounts(settings) as (_, keys):
+            return (await keys.create(plan)).text
+
+    return asyncio.run(make())
+
+
+@dataclass
+class Shop:
+    """A server, and the key that is used where nothing else is said."""
+
+    server: ServerProcess
+    site: Site
+    receiver: Receiver
+    refusing: str = ""
+    """Host and port where nobody listens."""
+
+    @property
+    def key(self) -> str:
+        return self.server.key
+
+    def call(self, method: str, path: str, key: str | None = None, **more: Any) -> httpx.Response:
+        headers = {"X-API-Key": key or self.key, **more.pop("headers", {})}
+        return self.server.client.request(method, path, headers=headers, **more)
+
+    def post(self, request: Any, key: str | None = None, headers: dict[str, str] | None = None, **job: Any) -> Any:
+        return self.call("POST", "/v1/jobs", key, headers=headers or {}, json={"request": request, **job})
+
+    def batch(self, jobs: Any, key: str | None = None, headers: dict[str, str] | None = None) -> httpx.Response:
+        return self.call("POST", "/v1/jobs/batch", key, headers=headers or {}, json={"jobs": jobs})
+
+    def job_id(self, request: Any, key: str | None = None, **job: Any) -> str:
+        answer = self.post(request, key, **job)
+        assert answer.status_code == 202, answer.text
+        return str(answer.json()["job_id"])
+
+    def see(self, job_id: str, **query: Any) -> dict[str, Any]:
+        """The job, as somebody without a key sees it."""
+        answer = self.server.client.get(f"/v1/jobs/{job_id}", params=query)
+        assert answer.status_code == 200, answer.text
+        return dict(answer.json())
+
+    def ended(self, job_id: str) -> dict[str, Any]:
+        job = self.see(job_id, wait=60)
+        assert job["status"] in FINAL, job
+        return job
+
+    def credits_used(self, key: str) -> tuple[int, int]:
+        """Settled, and reserved."""
+        credits = self.call("GET", "/v1/usage", key).json()["credits"]
+        return credits["used"], credits["reserved"]
+
+    @contextmanager
+    def busy(self) -> Iterator[str]:
+        """The only place for jobs is taken by one that never ends by itself."""
+        before = len(self.site.seen("/hang"))
+        job_id = self.job_id({"url": f"{self.site.url}/forever.html", "render": {"timeout_ms": 60_000}})
+        until(lambda: len(self.site.seen("/hang")) > before, "the job runs")
+        try:
+            yield job_id
+        finally:
+            self.call("DELETE", f"/v1/jobs/{job_id}")
+            self.ended(job_id)
+
+    def colour(self, hex_: str) -> dict[str, Any]:
+        return {"html": f"<body style='background:#{hex_}'>", "viewport": TINY, "format": "png"}
+
+
+def error_of(answer: httpx.Response) -> tuple[int, str]:
+    assert answer.headers["content-type"] == "application/json"
+    assert answer.json()["ok"] is False
+    return answer.status_code, answer.json()["error"]["code"]
+
+
+def fields_of(answer: httpx.Response) -> set[str]:
+    assert error_of(answer)[0] == 400, answer.text
+    return {each["field"] for each in answer.json()["error"]["details"]}
+
+
+def walk(shop: Shop, key: str, limit: int) -> Iterator[str]:
+    query: dict[str, Any] = {"limit": limit}
+    while True:
+        answer = shop.call("GET", "/v1/jobs", key, params=query).json()
+        assert 1 <= len(answer["jobs"]) <= limit
+        yield from (job["job_id"] for job in answer["jobs"])
+        if answer["next_cursor"] is None:
+            return
+        query["cursor"] = answer["next_cursor"]
+
+
+def delivered(shop: Shop, job_id: str) -> dict[str, Any]:
+    """The job once its only message has arrived; nobody tells of that."""
+    until(lambda: shop.see(job_id)["webhook_deliveries"][0]["status"] == "delivered", "the message is delivered")
+    return shop.see(job_id)
+
+
+def received(shop: Shop, path: str) -> list[Received]:
+    return [message for message in shop.receiver.received if message.path == path]
