@@ -72,7 +72,7 @@ class Endings:
     ) -> bool:
         """Queue a running job again; end it, if it is unwanted."""
         shown = described(error) if error else None
-        # In this order: on PostgreSQL `give_back` waits for whoever is asking for the end at this moment, and then sees it.
+        # In this order: on PostgreSQL `give_back` waits for who is asking for the end at this moment, and then sees it.
         if not table.give_back(
             connection, which, after_s=after_s, now_us=self._now_us, error=shown, is_counted=is_counted
         ):
