@@ -85,7 +85,8 @@ class _Life:
         self.job_ids: list[str] = []
         self.claims: list[Claim] = []
         """All that were ever got, also those that hold no more: whoever has one may do with it what he likes."""
-        self.done: set[str] = set()
+        self.done: dict[str, str] = {}
+        """The picture of each job that was said to be done."""
 
     async def run(self, steps: list[tuple[str, int]]) -> None:
         try:
@@ -147,9 +148,9 @@ class _Life:
         claim = self.claims[number % len(self.claims)]
         endings, write = self.shop.endings, self.shop.database.write
         if name == "done":
-            if await self.shop.done(claim):
-                assert claim.job_id not in self.done
-                self.done.add(claim.job_id)
+            picture = f"{claim.job_id}-{claim.attempts}"
+            if await self.shop.done(claim, picture):  # once, or again the very same
+                assert self.done.setdefault(claim.job_id, picture) == picture
         elif name == "failed":
             await write(lambda connection: endings.failed(connection, claim.token, CaptureTimeout()))
         elif name == "drop":
@@ -166,7 +167,7 @@ class _Life:
 
     async def check(self) -> None:
         rows: list[Any] = [await self.shop.row(job_id) for job_id in self.job_ids]
-        assert {row.id for row in rows if row.status == "done"} == self.done
+        assert {row.id: row.object_name for row in rows if row.status == "done"} == self.done
         by_month = await self.ledger()
         for reserved, settled in by_month.values():
             assert 0 <= reserved + settled <= CREDITS
