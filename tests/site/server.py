@@ -42,6 +42,8 @@ class Site:
     host: str
     port: int
     requests: list[SeenRequest] = field(default_factory=list)
+    left: list[SeenRequest] = field(default_factory=list)
+    """Of `/hang`: those whose client has gone."""
 
     @property
     def netloc(self) -> str:
@@ -102,9 +104,12 @@ async def _download(_: Request) -> Response:
     return Response(b"PK", headers={"Content-Disposition": "attachment; filename=a.zip"}, media_type="application/zip")
 
 
-async def _hang(_: Request) -> Response:
+async def _hang(request: Request) -> Response:
+    """Answers nothing until whoever asks has gone."""
     with contextlib.suppress(asyncio.CancelledError):  # when the site is stopped
-        await asyncio.sleep(3600)
+        while (await request.receive())["type"] != "http.disconnect":
+            pass
+        request.scope["note_left"]()
     return PlainTextResponse("")
 
 
@@ -138,14 +143,17 @@ _ROUTES = [
 class _Recorder:
     """Notes each request before the application answers it."""
 
-    def __init__(self, app: Starlette, seen: list[SeenRequest]) -> None:
+    def __init__(self, app: Starlette, seen: list[SeenRequest], left: list[SeenRequest]) -> None:
         self._app = app
         self._seen = seen
+        self._left = left
 
     async def __call__(self, scope, receive, send) -> None:  # type: ignore[no-untyped-def]
         if scope["type"] == "http":
             headers = {name.decode(): value.decode() for name, value in scope["headers"]}
-            self._seen.append(SeenRequest(scope["path"], headers))
+            request = SeenRequest(scope["path"], headers)
+            self._seen.append(request)
+            scope["note_left"] = lambda: self._left.append(request)
         await self._app(scope, receive, send)
 
 
@@ -153,9 +161,10 @@ class _Recorder:
 def running_site(host: str = "127.0.0.1") -> Iterator[Site]:
     """Serve the fixture site until the block ends."""
     seen: list[SeenRequest] = []
+    left: list[SeenRequest] = []
     starlette = Starlette(routes=_ROUTES)
     starlette.state.hung = set()
-    app = _Recorder(starlette, seen)
+    app = _Recorder(starlette, seen, left)
     config = uvicorn.Config(
         app,
         host=host,
@@ -172,7 +181,7 @@ def running_site(host: str = "127.0.0.1") -> Iterator[Site]:
     thread.start()
     port = socket.getsockname()[1]
     try:
-        yield Site(f"http://{host}:{port}", host, port, seen)
+        yield Site(f"http://{host}:{port}", host, port, seen, left)
     finally:
         server.should_exit = True
         thread.join()
