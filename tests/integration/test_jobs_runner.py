@@ -426,6 +426,38 @@ async def test_the_loops_outlive_whatever_the_database_raises(shop: Shop, monkey
     assert row.status == "done"
 
 
+async def test_a_claim_whose_answer_was_lost_is_taken_up_though_its_worker_lives(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The claim is committed, and the connection cut before the answer: nobody runs the job."""
+    gate = Gate()
+    shop = shop.another(maker=FakeMaker(gate), settings=JobSettings(lease_s=1))
+    write, is_lost = shop.database.write, False
+
+    async def losing_write(work: Any, **kwargs: Any) -> Any:
+        nonlocal is_lost
+        answer = await write(work, **kwargs)
+        if not is_lost and isinstance(answer, tuple) and answer[0] and isinstance(answer[0], list):
+            is_lost = True
+            raise OperationalError("", {}, Exception("server closed the connection unexpectedly"))
+        return answer
+
+    async with shop.running(concurrency=2):
+        [held] = await shop.accept(0)
+        await gate.began.wait()
+        monkeypatch.setattr(shop.database, "write", losing_write)
+        [lost] = await shop.accept(0)
+        await shop.until_row(lost, lambda row: row.status == "running")
+        assert await shop.database.read(table.counts) == {"queued": 0, "running": 2}
+        for _ in range(3):  # the worker extends what it carries out, and that alone
+            shop.wait_s(0.6)
+            await shop.until_row(held, lambda row: row.lease_us == shop.time[0] + 1_000_000)
+        await shop.until_row(lost, lambda row: row.attempts == 2)
+        gate.open.set()
+        rows = await shop.until_final(held, lost)
+    assert [(row.status, row.attempts) for row in rows] == [("done", 1), ("done", 2)]
+
+
 async def test_stopping_lets_what_runs_finish_in_the_grace_time(shop: Shop) -> None:
     gate = Gate()
     shop.maker.script = gate
