@@ -153,7 +153,7 @@ def running_worker(data_dir: Path, **settings: str) -> Iterator[ServerProcess]:
     reader.start()
     try:
         told.wait(60)
-        assert process.poll() is None, f"the worker did not start:\n{''.join(output)}"
+        assert process.poll() is None, f"the worker did not start ({process.poll()}):\n{''.join(output)}"
         with httpx.Client() as client:
             yield ServerProcess(process, "", "", data_dir, client, output)
     finally:
