@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from tests.site import blocks
@@ -80,9 +82,12 @@ def test_a_page_in_a_busy_loop_is_shown_as_it_is_and_the_next_capture_is_right(
 )
 def test_a_page_that_reloads_itself_for_ever_is_shown_as_it_is(server: ServerProcess, site: Site, again: str) -> None:
     body = {"html": f"<body style='background:#00ff00'>{again}", "base_url": f"{site.url}/", "format": "png"}
-    image, meta = server.picture(**body, render={"timeout_ms": 1500})
-    assert pixel(image, 600, 600) == blocks.GREEN
-    assert meta["partial"] is True
+    with ThreadPoolExecutor(8) as callers:  # side by side, some are held between one document and the next
+        captures = [callers.submit(server.picture, **body, render={"timeout_ms": 1500}) for _ in range(8)]
+    for capture in captures:
+        image, meta = capture.result()
+        assert pixel(image, 600, 600) == blocks.GREEN
+        assert meta["partial"] is True
 
 
 def test_dialogs_do_not_hold_the_page(server: ServerProcess, site: Site) -> None:

@@ -129,6 +129,15 @@ class Page:
     def is_lost(self) -> bool:
         return self.session.is_lost
 
+    async def is_alive(self) -> bool:
+        """Whether the page still answers: one that waited may have died with nobody told yet."""
+        try:
+            async with asyncio.timeout(_OPEN_TIMEOUT_S):
+                await self.session.call("Target.getTargetInfo")
+        except (TimeoutError, CdpError, ConnectionLost):
+            return False
+        return not self.is_lost
+
     async def call_when_active(self, method: str, **params: Any) -> dict[str, Any]:
         """As `session.call`, for methods that a page refuses for the moment between two documents."""
         while True:

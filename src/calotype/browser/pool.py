@@ -163,11 +163,11 @@ class BrowserPool:
         for _ in range(_OPEN_TRIES):
             seat = await self._choose_seat()
             seat.active += 1
-            opening = seat.warm or asyncio.ensure_future(self._open_page(seat.browser.connection))
-            seat.warm = None
+            waited, seat.warm = seat.warm, None
+            opening = waited or asyncio.ensure_future(self._open_page(seat.browser.connection))
             try:
                 page = await asyncio.shield(opening)
-                if not page.is_lost:
+                if waited is None or await page.is_alive():
                     return seat, page
                 self._spawn(page.close(), "page-close")
             except (CdpError, ConnectionLost, OSError):

@@ -6,14 +6,19 @@ status and headers prove nothing: a site can forge them.
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+
 from calotype.browser.page import Page, Verdict
 from calotype.capture.activity import EMPTY_ERROR_PAGE, PageActivity
 from calotype.capture.deadline import Deadline
+from calotype.capture.world import World
 from calotype.errors import CalotypeError, InvalidUrl, TargetStatus, TargetUnreachable
 from calotype.guard.policy import error_of
 from calotype.request import CaptureRequest
 
 _EVENTS = {"domcontentloaded": "DOMContentLoaded", "load": "load", "networkidle": "networkIdle", "settled": "load"}
+_ARRIVAL_S = 0.5  # for a document whose server sends it byte by byte there is no use in waiting longer
 _PROXY_FAILURE_STATUS = 502  # what our proxy answers for plain http when there is no connection
 
 
@@ -45,18 +50,35 @@ def has_arrived(request: CaptureRequest, activity: PageActivity) -> bool:
     return activity.has_fired(_EVENTS[request.render.wait_until]) or _came_to_nothing(activity)
 
 
-async def hold_still(page: Page) -> None:
+async def hold_still(page: Page, world: World, activity: PageActivity) -> None:
     """Keep the document that is shown: one that reloads itself for ever could never be drawn.
 
     Its scripts end, a navigation under way is dropped, and a later one (meta refresh) waits for an answer that it does
     not get. Each alone left some page moving.
     """
+    held: set[str] = set()
     page.session.off_all("Fetch.requestPaused")
+    page.session.on("Fetch.requestPaused", lambda event: held.add(event.get("networkId", "")))
     # Chromium takes these two in the middle of a busy loop. The second is answered only when there was a script to end.
     page.session.post("Emulation.setScriptExecutionDisabled", value=True)
     page.session.post("Runtime.terminateExecution")
     await page.session.call("Fetch.enable", patterns=[{"urlPattern": "*", "resourceType": "Document"}])
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_ARRIVAL_S):
+            await _arrival(world, activity, held)
     await page.call_when_active("Page.stopLoading")
+
+
+async def _arrival(world: World, activity: PageActivity, held: set[str]) -> None:
+    """Wait for a document that was answered before it could be held: stopped now, it would have nothing to show."""
+
+    def is_held() -> bool:
+        last = activity.last_document
+        return last is None or last is activity.document or last.loader_id in held
+
+    await activity.until(is_held)
+    if not await world.evaluate("!!document.body"):
+        await activity.until(lambda: activity.has_fired("DOMContentLoaded"))
 
 
 def check_document(page: Page, request: CaptureRequest, activity: PageActivity) -> None:

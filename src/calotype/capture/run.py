@@ -222,7 +222,7 @@ class _Capture:
             raise CaptureTimeout(reason) from reached
         try:
             async with Deadline(_PULSE_S).waiting_for("a sign of life"):
-                await hold_still(self._page)
+                await hold_still(self._page, self._world, self._activity)
                 is_drawable = await self._world.run("drawable")
         except DeadlineReached:
             raise CaptureTimeout(f"{reason} It leaves no time to draw it.") from reached

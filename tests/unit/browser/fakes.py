@@ -44,10 +44,10 @@ class FakePage:
     def __init__(self, connection: Connection) -> None:
         self.connection = connection
         self.closed = asyncio.Event()
+        self.answers = True
 
-    @property
-    def is_lost(self) -> bool:
-        return self.connection.root.is_lost
+    async def is_alive(self) -> bool:
+        return self.answers and not self.connection.root.is_lost
 
     async def close(self) -> None:
         self.closed.set()

@@ -58,6 +58,19 @@ async def test_a_page_is_made_ready_while_nothing_runs_and_used_next() -> None:
             assert lease.page is ready  # type: ignore[comparison-overlap]
 
 
+async def test_a_page_that_died_while_it_waited_is_not_leased() -> None:
+    site = FakeSite()
+    async with running(site, pages=2) as pool:
+        async with pool.lease():
+            pass
+        await until(lambda: len(site.pages) == 2)
+        dead = site.pages[1]
+        dead.answers = False
+        async with pool.lease() as lease:
+            assert lease.page is not dead  # type: ignore[comparison-overlap]
+        await until(dead.closed.is_set)
+
+
 async def test_no_page_is_made_ready_while_another_capture_runs() -> None:
     site = FakeSite()
     async with running(site, pages=2) as pool, pool.lease():
@@ -92,7 +105,7 @@ async def test_a_browser_that_died_is_replaced_and_the_next_capture_served() -> 
         async with pool.lease():
             site.browsers[0].die()
         async with pool.lease() as lease:
-            assert lease.page.is_lost is False
+            assert await lease.page.is_alive()
         assert pool.restarts == {"exited": 1}
         await site.browsers[0].stopped.wait()
 
@@ -128,7 +141,7 @@ async def test_recycling_starts_the_replacement_before_the_old_browser_is_draine
             async with pool.lease() as lease:
                 assert lease.page.connection is site.browsers[1].connection  # type: ignore[attr-defined]
             assert not site.browsers[0].stopped.is_set()
-            assert running_on_old.page.is_lost is False
+            assert await running_on_old.page.is_alive()
         await site.browsers[0].stopped.wait()
 
 
