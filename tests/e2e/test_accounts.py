@@ -146,7 +146,7 @@ def test_credits_settled_are_pictures_delivered_whatever_is_killed(
         headers = {"Authorization": f"Bearer {key}", "Idempotency-Key": f"capture-{number}"}
         while not stop.is_set():
             try:
-                answer = httpx.post(f"http://127.0.0.1:{port}/v1/screenshot", json=body, headers=headers, timeout=60)
+                answer = client.post("/v1/screenshot", json=body, headers=headers)
             except httpx.HTTPError:
                 time.sleep(0.05)  # the server is being started again
                 continue
@@ -156,7 +156,10 @@ def test_credits_settled_are_pictures_delivered_whatever_is_killed(
                 delivered[answer.status_code] += 1
             return
 
-    with ThreadPoolExecutor(16) as clients:
+    with (
+        httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60) as client,
+        ThreadPoolExecutor(16) as clients,
+    ):
         pending = [clients.submit(capture, number) for number in random.Random(1).sample(range(500), 500)]
         try:
             for _ in range(3):

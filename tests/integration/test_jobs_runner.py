@@ -512,6 +512,32 @@ async def test_stopping_in_the_moment_of_a_claim(shop: Shop, monkeypatch: pytest
         assert await shop.status(job_id) == "done"
 
 
+async def test_what_was_claimed_while_others_were_given_back_is_given_back_too(shop: Shop) -> None:
+    first, second = await shop.accept(0, 0)
+    owning, go_on, began = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def until_cancelled(claim: Claim) -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            go_on.set()
+
+    class SlowOwners(Owners):
+        async def owner(self, key_id: str) -> Principal | None:
+            if began.is_set():
+                owning.set()
+                await go_on.wait()
+            return await super().owner(key_id)
+
+    shop.maker.script = until_cancelled
+    async with shop.another(owners=SlowOwners()).running_with(shop.bell, concurrency=2) as runner:
+        await owning.wait()
+        await runner.stop()
+        assert runner.running == 0
+    assert [await shop.status(job_id) for job_id in (first, second)] == ["queued", "queued"]
+
+
 async def test_what_is_stopped_before_its_first_step_is_given_back(shop: Shop) -> None:
     [job_id] = await shop.accept(0)
     runner = shop.runner()

@@ -115,9 +115,7 @@ class Runner:
         if self._running:
             carrying = {run.carrying for run in self._running.values()}
             await asyncio.wait(carrying, timeout=max(0, end - time.monotonic()))
-            for run in self._running.values():
-                run.making.cancel()
-            await asyncio.wait(carrying)
+            await self._give_back()
 
     async def stop(self) -> None:
         await self.drain(0)
@@ -125,6 +123,13 @@ class Runner:
         for task in loops:
             task.cancel()
         await asyncio.gather(*loops, return_exceptions=True)
+        await self._give_back()  # what was being claimed all the while
+
+    async def _give_back(self) -> None:
+        for run in self._running.values():
+            run.making.cancel()
+        if carrying := {run.carrying for run in self._running.values()}:
+            await asyncio.wait(carrying)
 
     async def _take(self) -> None:
         while not self._is_draining:
