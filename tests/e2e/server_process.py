@@ -20,6 +20,7 @@ from PIL import Image
 
 from tests.site.pictures import opened
 
+_STOP_S = 40  # more than server.shutdown_grace_s and what may follow
 _ADDRESS = re.compile(r"http://[\d.]+:\d+")
 
 
@@ -63,7 +64,7 @@ class ServerProcess:
 def server_environment(data_dir: Path, **settings: str) -> dict[str, str]:
     """Our own environment without anything that configures calotype, and the settings given."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("CALOTYPE_")}
-    return {**kept, "CALOTYPE_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1", **settings}
+    return {**kept, "CALOTYPE_DATA_DIR": str(data_dir), "PYTHONUNBUFFERED": "1", "PYTHONFAULTHANDLER": "1", **settings}
 
 
 @contextmanager
@@ -115,16 +116,7 @@ def running_server(
         with httpx.Client(base_url=found["url"], timeout=150, transport=transport) as client:
             yield ServerProcess(process, found["url"], found.get("key", ""), data_dir, client, output)
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(40)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        reader.join()
-        if process.stdout is not None:
-            process.stdout.close()
+        _end(process, reader, output)
 
 
 @contextmanager
@@ -157,13 +149,21 @@ def running_worker(data_dir: Path, **settings: str) -> Iterator[ServerProcess]:
         with httpx.Client() as client:
             yield ServerProcess(process, "", "", data_dir, client, output)
     finally:
-        if process.poll() is None:
-            process.terminate()
-            try:
-                process.wait(40)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
-        reader.join()
-        if process.stdout is not None:
-            process.stdout.close()
+        _end(process, reader, output)
+
+
+def _end(process: subprocess.Popen[str], reader: threading.Thread, output: list[str]) -> None:
+    """Ask it to stop. One that does not is killed, with its stacks and last words in the error."""
+    is_stuck = False
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            is_stuck = True
+            process.send_signal(signal.SIGABRT)
+            process.wait()
+    reader.join()
+    if process.stdout is not None:
+        process.stdout.close()
+    assert not is_stuck, f"{process.args} did not stop in {_STOP_S} s:\n{''.join(output[-60:])}"
