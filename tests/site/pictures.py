@@ -8,6 +8,8 @@ import zlib
 
 from PIL import Image
 
+Image.MAX_IMAGE_PIXELS = None  # the pictures come from our own server, and some are large on purpose
+
 Colour = tuple[int, int, int]
 
 

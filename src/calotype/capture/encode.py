@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+from contextlib import suppress
+from dataclasses import replace
 
 from PIL import Image
 
-from calotype.capture.shoot import Shot
+from calotype.capture.bands import NotJoinable, joined, joined_png
+from calotype.capture.shoot import MAX_SIDE_PX, Shot
 from calotype.errors import ResultTooLarge
 from calotype.request import CaptureRequest, Resize
 
@@ -20,7 +23,6 @@ CONTENT_TYPES = {
     "avif": "image/avif",
     "pdf": "application/pdf",
 }
-_WEBP_MAX_SIDE_PX = 16_383
 _AVIF_LARGE_PIXELS = 8_000_000  # of noise, 50 megapixels took 69 s at speed 8 on two cores
 
 
@@ -30,11 +32,19 @@ def encode(shot: Shot, request: CaptureRequest) -> Shot:
     Raises:
         ResultTooLarge: the format can't hold it.
     """
-    if request.resize is None and shot.format == request.format:
+    if not needs_encoding(shot, request):
         return shot
-    with Image.open(io.BytesIO(shot.data), formats=["PNG"]) as image:
+    if request.format == "png" and request.resize is None:
+        with suppress(NotJoinable):
+            return replace(shot, bands=(joined_png(shot.bands),))
+    with joined(shot.bands) as image:
         resized = resize(image, request.resize) if request.resize else image
-        return Shot(_write(resized, request), request.format, *resized.size)
+        return Shot((_write(resized, request),), request.format, *resized.size)
+
+
+def needs_encoding(shot: Shot, request: CaptureRequest) -> bool:
+    """Whether it is not yet what was asked for."""
+    return request.resize is not None or shot.format != request.format or len(shot.bands) > 1
 
 
 def resize(image: Image.Image, wanted: Resize) -> Image.Image:
@@ -76,8 +86,8 @@ def _box(size: tuple[int, int], wanted: Resize) -> tuple[int, int]:
 
 
 def _write(image: Image.Image, request: CaptureRequest) -> bytes:
-    if request.format == "webp" and max(image.size) > _WEBP_MAX_SIDE_PX:
-        raise ResultTooLarge(f"webp holds {_WEBP_MAX_SIDE_PX} pixels a side. Use png, or a smaller resize.")
+    if max(image.size) > (limit := MAX_SIDE_PX[request.format]):
+        raise ResultTooLarge(f"{request.format} holds {limit} pixels a side. Use png, or a smaller resize.")
     if not request.transparent and image.mode == "RGBA":
         image = image.convert("RGB")
     out = io.BytesIO()

@@ -20,7 +20,7 @@ from calotype.capture.actions import Actions
 from calotype.capture.activity import PageActivity
 from calotype.capture.area import Area, bring_into_view, captured_area, cut_warnings, full_page
 from calotype.capture.deadline import Deadline, DeadlineReached
-from calotype.capture.encode import CONTENT_TYPES
+from calotype.capture.encode import CONTENT_TYPES, needs_encoding
 from calotype.capture.encoders import Encoders
 from calotype.capture.inject import inject
 from calotype.capture.navigate import check_document, hold_still, navigate
@@ -123,7 +123,7 @@ class Capturer:
             except CdpError as error:
                 raise InternalError from error
         watch.lap("capture_ms")
-        picture = await self._encoders.encode(shot, request) if _needs_encoding(shot, request) else shot
+        picture = await self._encoders.encode(shot, request) if needs_encoding(shot, request) else shot
         watch.lap("encode_ms")
         meta = CaptureMeta(
             request_id=request_id,
@@ -325,7 +325,3 @@ def _dropped(channel: Channel) -> list[dict[str, Any]]:
         for limit in channel.limits_reached()
     ]
     return [*blocked, *limits]
-
-
-def _needs_encoding(shot: Shot, request: CaptureRequest) -> bool:
-    return request.resize is not None or shot.format != request.format

@@ -14,23 +14,31 @@ from typing import Any
 from calotype.browser.cdp import CdpError
 from calotype.browser.page import Page
 from calotype.capture.area import Area
+from calotype.capture.bands import bands_of
 from calotype.errors import InternalError, ResultTooLarge
 from calotype.request import CaptureRequest
 
-# Beyond these Chromium's encoders answer with no data and no error (measured, Chromium 156).
-_MAX_SIDE_PX = {"jpeg": 65_500, "png": 65_535, "webp": 16_383, "avif": 65_535}
+# Beyond these Chromium's encoders answer with no data and no error (measured, Chromium 156), and AVIF's decoders refuse
+# (libavif, avif.h, AVIF_DEFAULT_IMAGE_DIMENSION_LIMIT).
+MAX_SIDE_PX = {"jpeg": 65_500, "png": 65_535, "webp": 16_383, "avif": 32_768}
 _A4_INCHES = (210 / 25.4, 297 / 25.4)
 _POINTS_PER_CSS_PX = 0.75
 
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What Chromium gave: an encoded picture of `format` ("png" where this server encodes the final one)."""
+    """What Chromium gave: a picture of `format` ("png" where this server encodes the final one), whole or in bands."""
 
-    data: bytes
+    bands: tuple[bytes, ...]
     format: str
     width_px: int
     height_px: int
+
+    @property
+    def data(self) -> bytes:
+        """The picture that is whole."""
+        (data,) = self.bands
+        return data
 
 
 async def shoot(page: Page, request: CaptureRequest, area: Area | None, *, max_pixels: int) -> Shot:
@@ -43,27 +51,30 @@ async def shoot(page: Page, request: CaptureRequest, area: Area | None, *, max_p
     scale = request.viewport.scale
     size = (area.width, area.height) if area else request.viewport.size
     width_px, height_px = (max(1, math.floor(side * scale + 1e-6)) for side in size)
-    encoded_here = request.format == "avif" or request.resize is not None
-    _check_size(width_px, height_px, "png" if encoded_here else request.format, max_pixels)
+    _check_size(width_px, height_px, "png" if request.resize else request.format, max_pixels)
+    bands = bands_of(area, scale) if area else [None]
+    encoded_here = request.format == "avif" or request.resize is not None or len(bands) > 1
     params: dict[str, Any] = {"format": "png" if encoded_here else request.format}
     if params["format"] == "png":
         params["optimizeForSpeed"] = True
     else:
         params["quality"] = request.effective_quality
-    if area is not None:
-        params |= {"clip": {**area.as_dict(), "scale": 1}, "captureBeyondViewport": True}
-    answer = await page.call_when_active("Page.captureScreenshot", **params)
-    data = base64.b64decode(answer["data"])
-    if not data:
-        raise ResultTooLarge(f"Chromium can't make a {request.format} of {width_px}x{height_px} pixels. {_WAY_OUT}")
-    return Shot(data, params["format"], width_px, height_px)
+    taken: list[bytes] = []
+    for band in bands:
+        if band is not None:
+            params |= {"clip": {**band.as_dict(), "scale": 1}, "captureBeyondViewport": True}
+        answer = await page.call_when_active("Page.captureScreenshot", **params)
+        if not answer["data"]:
+            raise ResultTooLarge(f"Chromium can't make a {request.format} of {width_px}x{height_px} pixels. {_WAY_OUT}")
+        taken.append(base64.b64decode(answer["data"]))
+    return Shot(tuple(taken), params["format"], width_px, height_px)
 
 
 _WAY_OUT = "Use png, a lower viewport.scale, max_height, or clip."
 
 
 def _check_size(width_px: int, height_px: int, format_: str, max_pixels: int) -> None:
-    limit = _MAX_SIDE_PX[format_]
+    limit = MAX_SIDE_PX[format_]
     if max(width_px, height_px) > limit:
         raise ResultTooLarge(
             f"The picture would be {width_px}x{height_px} pixels; {format_} holds {limit} a side. {_WAY_OUT}"
@@ -84,7 +95,7 @@ async def print_pdf(page: Page) -> Shot:
     except CdpError as error:
         raise InternalError from error
     data = base64.b64decode(answer["data"])
-    return Shot(data, "pdf", *_first_page_size_px(data))
+    return Shot((data,), "pdf", *_first_page_size_px(data))
 
 
 def _first_page_size_px(pdf: bytes) -> tuple[int, int]:

@@ -16,7 +16,7 @@ from tests.site.pictures import opened, pixel, solid_png
 
 
 def shot(width: int, height: int, colour: str = "#ff0000") -> Shot:
-    return Shot(solid_png(colour, width, height), "png", width, height)
+    return Shot((solid_png(colour, width, height),), "png", width, height)
 
 
 def request(**fields: Any) -> CaptureRequest:
@@ -70,7 +70,7 @@ def test_quality_reaches_the_encoder() -> None:
     noisy = Image.effect_noise((256, 256), 64)
     out = BytesIO()
     noisy.save(out, "PNG")
-    made = Shot(out.getvalue(), "png", 256, 256)
+    made = Shot((out.getvalue(),), "png", 256, 256)
     small, large = (len(encode(made, request(format="avif", quality=quality)).data) for quality in (5, 100))
     assert small < large
 

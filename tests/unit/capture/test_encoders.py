@@ -48,7 +48,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
 
 
 def shot(pixels: int) -> Shot:
-    return Shot(b"", "png", pixels, 1)
+    return Shot((b"",), "png", pixels, 1)
 
 
 def request(**body: Any) -> CaptureRequest:
@@ -106,6 +106,6 @@ async def test_a_picture() -> None:
     data = io.BytesIO()
     Image.new("RGB", (64, 32), "red").save(data, "PNG")
     pool = Encoders(max_pixels=100)
-    encoded = await pool.encode(Shot(data.getvalue(), "png", 64, 32), request(format="avif"))
+    encoded = await pool.encode(Shot((data.getvalue(),), "png", 64, 32), request(format="avif"))
     assert (encoded.format, encoded.width_px, encoded.height_px) == ("avif", 64, 32)
     pool.close()
