@@ -28,6 +28,7 @@ def test_delay(server: ServerProcess, site: Site) -> None:
     image, meta = server.picture(url=f"{site.url}/later.html", format="png", render={"delay_ms": 1500})
     assert pixel(image, 50, 50) == blocks.RED
     assert meta["timings"]["settle_ms"] >= 1500
+    assert [each["ms"] >= 1500 for each in meta["waited_for"] if each["what"] == "delay_ms"] == [True]
 
 
 @pytest.mark.parametrize("wait_until", ["settled", "load", "domcontentloaded", "networkidle"])
@@ -42,17 +43,69 @@ def test_a_slow_image_is_awaited(server: ServerProcess, site: Site) -> None:
     assert pixel(image, 50, 50) == blocks.GREEN
 
 
+def test_what_scripts_draw_frame_by_frame_is_awaited(server: ServerProcess, site: Site) -> None:
+    image, meta = server.picture(url=f"{site.url}/moving.html", format="png")
+    assert [pixel(image, x, y) for x, y in ((100, 50), (190, 150), (100, 250))] == [
+        blocks.RED,
+        blocks.BLUE,
+        blocks.GREEN,
+    ]
+    assert meta["partial"] is False
+    assert meta["requests_in_flight"] == []
+    (layout,) = (each for each in meta["waited_for"] if each["what"] == "layout")
+    assert layout["ended"] is True
+    assert sum(each["ms"] for each in meta["waited_for"]) <= meta["elapsed_ms"]
+
+
+def test_what_never_ends_is_given_up(server: ServerProcess, site: Site) -> None:
+    """Movement, sockets, streams, beacons and heartbeats without end."""
+    html = """<body style="background:#00ff00"><p id=p>x<script>
+    const turn = (at) => { p.style.transform = `rotate(${at}deg)`; requestAnimationFrame(turn) }
+    turn(0)
+    new EventSource("/hang")
+    navigator.sendBeacon("/hang", "x")
+    const beat = () => fetch("/slow.png?s=0.15&" + Math.random())
+    setInterval(beat, 200)
+    setTimeout(() => setInterval(beat, 200), 100)
+    </script>"""
+    image, meta = server.picture(html=html, base_url=site.url, format="png", render={"timeout_ms": 20_000})
+    assert pixel(image, 600, 600) == blocks.GREEN
+    assert meta["partial"] is False
+    assert {"what": "layout", "ended": False}.items() <= meta["waited_for"][-1].items()
+
+
+def test_a_page_that_stops_its_own_loading_is_complete(server: ServerProcess, site: Site) -> None:
+    html = "<body style='background:#00ff00'><script>stop()</script>"
+    render = {"timeout_ms": 20_000, "on_timeout": "fail"}
+    image, _ = server.picture(html=html, base_url=site.url, format="png", render=render)
+    assert pixel(image, 600, 600) == blocks.GREEN
+
+
 def test_javascript_off(server: ServerProcess, site: Site) -> None:
     image, meta = server.picture(url=f"{site.url}/spa.html", format="png", render={"javascript": False})
     assert meta["title"] == "Loading…"
     assert pixel(image, 100, 50) == blocks.WHITE
 
 
-def test_the_timeout_gives_the_partial_picture_and_its_reason(server: ServerProcess, site: Site) -> None:
-    image, meta = server.picture(url=f"{site.url}/forever.html", format="png", render={"timeout_ms": 1500})
+def test_the_timeout_gives_the_partial_picture_and_its_reasons(server: ServerProcess, site: Site) -> None:
+    html = "<body style='background:#00ff00'><img src='/hang?token=secret'><script>fetch('/hang')</script>"
+    image, meta = server.picture(html=html, base_url=site.url, format="png", render={"timeout_ms": 1500})
     assert pixel(image, 600, 600) == blocks.GREEN
     assert meta["partial"] is True
     assert "load event" in meta["partial_reason"]
+    in_flight = {(request["url"], request["type"]): request["ms"] for request in meta["requests_in_flight"]}
+    assert set(in_flight) == {(f"{site.url}/hang?…", "Image"), (f"{site.url}/hang", "Fetch")}
+    (load,) = (each for each in meta["waited_for"] if each["what"] == "load")
+    assert load["ended"] is False
+    assert all(0 < ms <= 1500 for ms in (*in_flight.values(), load["ms"]))
+
+
+def test_the_timeout_tells_what_was_missing_after_the_load_event(server: ServerProcess, site: Site) -> None:
+    html = "<p>x<script>onload = () => document.body.append(Object.assign(new Image(), {src: '/hang'}))</script>"
+    _, meta = server.picture(html=html, base_url=site.url, render={"timeout_ms": 1000})
+    assert "requests in flight" in meta["partial_reason"]
+    assert [(each["url"], each["type"]) for each in meta["requests_in_flight"]] == [(f"{site.url}/hang", "Image")]
+    assert {"what": "requests", "ended": False}.items() <= meta["waited_for"][-1].items()
 
 
 def test_the_timeout_is_an_error_when_asked_for(server: ServerProcess, site: Site) -> None:

@@ -13,16 +13,13 @@ from typing import Any
 
 from calotype.browser.cdp import ConnectionLost
 from calotype.browser.page import Page
+from calotype.capture.in_flight import UNAWAITED_TYPES, RequestsInFlight
 
-# Requests that never keep a picture from being complete. Media streams as long as it plays.
-_UNAWAITED_TYPES = frozenset(
-    {"WebSocket", "EventSource", "Ping", "CSPViolationReport", "Media", "Prefetch", "Preflight"}
-)
-_POLLING_TYPES = frozenset({"XHR", "Fetch"})
 # The site answered with an error status and no body: Chromium shows a page of its own, and calls it a failure.
 EMPTY_ERROR_PAGE = "net::ERR_HTTP_RESPONSE_CODE_FAILURE"
 _LOOK_AGAIN_S = 0.25
-_LONG_POLL_S = 5.0  # an answer that takes longer is held open on purpose
+_OF_LOADING = frozenset({"DOMContentLoaded", "load"})
+_STOPPED = "stopped loading"
 
 
 @dataclass
@@ -43,14 +40,6 @@ class DocumentRequest:
         return self.error not in (None, EMPTY_ERROR_PAGE, "net::ERR_ABORTED") and not self.has_content
 
 
-@dataclass(frozen=True)
-class _InFlight:
-    url: str
-    kind: str
-    loader_id: str
-    since: float
-
-
 class PageActivity:
     """Attach before navigating; lives as long as the page's session."""
 
@@ -59,7 +48,7 @@ class PageActivity:
         self._session = page.session
         self._documents: dict[str, DocumentRequest] = {}
         self._lifecycle: dict[str, set[str]] = defaultdict(set)
-        self._in_flight: dict[str, _InFlight] = {}
+        self.requests = RequestsInFlight()
         self._changed = asyncio.Event()
         self.committed_id = ""
         """Loader id of the document shown now."""
@@ -67,7 +56,6 @@ class PageActivity:
         """URL of the document shown now."""
         self.unreachable_url: str | None = None
         """Set when what is shown is Chromium's own error page for that URL."""
-        self.requests_started = 0
         for event, handler in (
             ("Network.requestWillBeSent", self._on_request),
             ("Network.responseReceived", self._on_response),
@@ -77,6 +65,8 @@ class PageActivity:
             ("Page.lifecycleEvent", self._on_lifecycle),
             ("Page.frameNavigated", self._on_navigated),
             ("Page.navigatedWithinDocument", self._on_navigated_within),
+            ("Page.frameStoppedLoading", self._on_stopped),
+            ("Page.frameDetached", self._on_detached),
         ):
             page.session.on(event, handler)
         page.session.when_lost(self._changed.set)
@@ -92,13 +82,12 @@ class PageActivity:
         return next(reversed(self._documents.values()), None)
 
     def has_fired(self, event: str) -> bool:
-        """Whether the document shown now has had the lifecycle event: `DOMContentLoaded`, `load`, `networkIdle`."""
-        return event in self._lifecycle[self.committed_id]
+        """Whether the document shown now has had the lifecycle event: `DOMContentLoaded`, `load`, `networkIdle`.
 
-    def in_flight(self) -> list[str]:
-        """URLs of the requests that the picture should wait for."""
-        now = asyncio.get_running_loop().time()
-        return [request.url for request in self._in_flight.values() if not _is_long_poll(request, now)]
+        One that stopped loading (`window.stop()`) is complete, and never gets the first two.
+        """
+        had = self._lifecycle[self.committed_id]
+        return event in had or (event in _OF_LOADING and _STOPPED in had)
 
     async def until(self, predicate: Callable[[], bool]) -> None:
         """Wait until the predicate holds, looked at after each event.
@@ -114,22 +103,16 @@ class PageActivity:
 
     async def _wait_for_change(self) -> None:
         # With a possible long poll in flight nothing but time changes the answer, so look again now and then.
-        polling = any(request.kind in _POLLING_TYPES for request in self._in_flight.values())
         try:
-            async with asyncio.timeout(_LOOK_AGAIN_S if polling else None):
+            async with asyncio.timeout(_LOOK_AGAIN_S if self.requests.any_may_end_waiting() else None):
                 await self._changed.wait()
         except TimeoutError:
             pass
 
     def _on_request(self, event: dict[str, Any]) -> None:
-        request_id, kind = event["requestId"], event.get("type", "Other")
-        url = event["request"]["url"]
-        self.requests_started += 1
-        if kind == "Document" and event.get("frameId") == self._frame_id:
-            self._documents[event["loaderId"]] = DocumentRequest(event["loaderId"], url)
-        if kind not in _UNAWAITED_TYPES and not url.startswith(("data:", "blob:")):
-            started = asyncio.get_running_loop().time()
-            self._in_flight[request_id] = _InFlight(url, kind, event.get("loaderId", ""), started)
+        if event.get("type") == "Document" and event.get("frameId") == self._frame_id:
+            self._documents[event["loaderId"]] = DocumentRequest(event["loaderId"], event["request"]["url"])
+        self.requests.begin(event, is_after_load=self.has_fired("load"))
         self._changed.set()
 
     def _on_response(self, event: dict[str, Any]) -> None:
@@ -137,8 +120,8 @@ class PageActivity:
         if document is not None:
             document.status = event["response"]["status"]
             document.url = event["response"]["url"]
-        if event.get("type") in _UNAWAITED_TYPES:
-            self._in_flight.pop(event["requestId"], None)
+        if event.get("type") in UNAWAITED_TYPES:
+            self.requests.end(event["requestId"])
         self._changed.set()
 
     def _on_data(self, event: dict[str, Any]) -> None:
@@ -147,11 +130,11 @@ class PageActivity:
             document.has_content = True
 
     def _on_finished(self, event: dict[str, Any]) -> None:
-        self._in_flight.pop(event["requestId"], None)
+        self.requests.end(event["requestId"])
         self._changed.set()
 
     def _on_failed(self, event: dict[str, Any]) -> None:
-        self._in_flight.pop(event["requestId"], None)
+        self.requests.end(event["requestId"])
         document = self._documents.get(event["requestId"])
         if document is not None:
             document.error = event.get("errorText") or "net::ERR_FAILED"
@@ -169,18 +152,20 @@ class PageActivity:
         self.committed_id = frame["loaderId"]
         self.document_url = frame["url"] + frame.get("urlFragment", "")
         self.unreachable_url = frame.get("unreachableUrl")
-        # What the previous document had in flight died with it, and not every death is reported.
-        self._in_flight = {
-            request_id: request
-            for request_id, request in self._in_flight.items()
-            if request.loader_id == self.committed_id
-        }
+        self.requests.keep_of_loader(self.committed_id)
         self._changed.set()
+
+    def _on_stopped(self, event: dict[str, Any]) -> None:
+        if event["frameId"] == self._frame_id and self.committed_id:
+            self._lifecycle[self.committed_id].add(_STOPPED)
+            self.requests.end(self.committed_id)  # the document's own; of one that was broken off nothing more is told
+            self._changed.set()
+
+    def _on_detached(self, event: dict[str, Any]) -> None:
+        if event.get("reason") != "swap":  # it goes on in another process
+            self.requests.drop_of_frame(event["frameId"])
+            self._changed.set()
 
     def _on_navigated_within(self, event: dict[str, Any]) -> None:
         if event["frameId"] == self._frame_id:
             self.document_url = event["url"]
-
-
-def _is_long_poll(request: _InFlight, now: float) -> bool:
-    return request.kind in _POLLING_TYPES and now - request.since > _LONG_POLL_S

@@ -31,7 +31,7 @@ async def navigate(page: Page, url: str, request: CaptureRequest, activity: Page
         DeadlineReached
         ConnectionLost: the renderer is gone.
     """
-    async with deadline.waiting_for("the page's server to answer"):
+    async with deadline.waiting_for("the page's server to answer", "response"):
         answer = await page.session.call("Page.navigate", url=url)
     if answer.get("isDownload"):
         raise TargetUnreachable("The URL is a file to download, not a page.")
@@ -40,7 +40,8 @@ async def navigate(page: Page, url: str, request: CaptureRequest, activity: Page
             # A renderer that dies aborts the navigation, and only then is reported: behind the answer to this call.
             await page.session.call("Target.getTargetInfo")
         raise _failure(page, activity, error)
-    async with deadline.waiting_for(f"the page's {_EVENTS[request.render.wait_until]} event"):
+    event = _EVENTS[request.render.wait_until]
+    async with deadline.waiting_for(f"the page's {event} event", event.lower()):
         await activity.until(lambda: has_arrived(request, activity))
     check_document(page, request, activity)
 

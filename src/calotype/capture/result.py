@@ -23,6 +23,26 @@ class Timings(BaseModel):
     encode_ms: int = Field(default=0, description="Resizing and encoding on this server.")
 
 
+class WaitedFor(BaseModel):
+    """A wait before the picture."""
+
+    what: str = Field(
+        description="`response`, `load`, `domcontentloaded`, `networkidle`, `injection`, `wait_for`, "
+        "`wait_for_function`, `requests`, `fonts`, `images`, `layout` (two frames alike), `scroll`, `delay_ms`; "
+        "more may come."
+    )
+    ms: int = Field(description="Milliseconds, all times together.")
+    ended: bool = Field(default=True, description="False: it was given up; the picture shows what was there.")
+
+
+class RequestInFlight(BaseModel):
+    """A request of the page that had no complete answer when the timeout came."""
+
+    url: str = Field(description="Without credentials and fragment, `?…` for its query, 300 characters at most.")
+    type: str = Field(description="As in DevTools: `Document`, `Script`, `Image`, `Fetch`, …")
+    ms: int = Field(description="Milliseconds since it began.")
+
+
 class ActionOutcome(BaseModel):
     """What came of one step of `actions`."""
 
@@ -52,9 +72,16 @@ class CaptureMeta(BaseModel):
     cached: bool = False
     partial: bool = Field(default=False, description="The timeout came first: the picture shows what was there.")
     partial_reason: str | None = Field(default=None, description="Which wait did not end.")
+    requests_in_flight: list[RequestInFlight] = Field(
+        default_factory=list[RequestInFlight],
+        description="Of a partial picture: what the page still had no answer to, the oldest 20.",
+    )
     warnings: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
     actions: list[ActionOutcome] = Field(default_factory=list[ActionOutcome], description="What came of each step.")
     timings: Timings = Field(default_factory=Timings)
+    waited_for: list[WaitedFor] = Field(
+        default_factory=list[WaitedFor], description="What took the time until the picture; waits under 10 ms left out."
+    )
 
 
 @dataclass(frozen=True, slots=True)

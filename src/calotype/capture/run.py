@@ -25,7 +25,7 @@ from calotype.capture.encoders import Encoders
 from calotype.capture.inject import inject
 from calotype.capture.navigate import check_document, hold_still, navigate
 from calotype.capture.prepare import prepare, target_url
-from calotype.capture.result import ActionOutcome, CaptureMeta, CaptureResult, Timings
+from calotype.capture.result import ActionOutcome, CaptureMeta, CaptureResult, RequestInFlight, Timings, WaitedFor
 from calotype.capture.settle import settle
 from calotype.capture.shoot import Shot, print_pdf, shoot
 from calotype.capture.wait import wait_as_told, wait_delay
@@ -55,6 +55,8 @@ class _Facts:
     final_url: str | None
     status_code: int | None
     partial_reason: str | None
+    requests_in_flight: list[RequestInFlight]
+    waited_for: list[WaitedFor]
     warnings: list[dict[str, Any]]
     actions: list[ActionOutcome]
 
@@ -137,9 +139,11 @@ class Capturer:
             bytes=len(picture.data),
             partial=facts.partial_reason is not None,
             partial_reason=facts.partial_reason,
+            requests_in_flight=facts.requests_in_flight,
             warnings=[*warnings, *facts.warnings],
             actions=facts.actions,
             timings=watch.timings,
+            waited_for=facts.waited_for,
         )
         return CaptureResult(picture.data, CONTENT_TYPES[request.format], meta)
 
@@ -158,6 +162,7 @@ class _Capture:
         self._actions = Actions(page, self._world, self._activity, request, self._deadline)
         self._warnings: list[dict[str, Any]] = []
         self._cut_warnings: list[dict[str, Any]] = []
+        self._in_flight: list[RequestInFlight] = []
 
     async def run(self, rules: TargetRules) -> tuple[Shot, _Facts]:
         partial_reason = None
@@ -185,14 +190,14 @@ class _Capture:
             await navigate(self._page, target_url(request), request, self._activity, self._deadline)
         finally:
             self._watch.lap("navigate_ms")
-        async with self._deadline.waiting_for("css and js"):
+        async with self._deadline.waiting_for("css and js", "injection"):
             self._warnings += await inject(self._world, request)
         await wait_as_told(self._world, render, self._deadline)
         await self._settle(None)
         if request.actions:
             await self._act()
         if request.full_page and render.scroll is not False:
-            async with self._deadline.waiting_for("scrolling"):
+            async with self._deadline.waiting_for("scrolling", "scroll"):
                 await self._world.run("scroll_through", request.max_height)
             async with self._deadline.waiting_for("the page's size"):
                 area = await full_page(self._page, request.max_height)
@@ -217,6 +222,7 @@ class _Capture:
     async def _partial(self, reached: DeadlineReached) -> str:
         """The reason for a partial picture, unless the caller wants none or there is nothing to show."""
         seconds = self._request.render.timeout_ms / 1000
+        self._in_flight = self._in_flight or self._activity.requests.told()
         reason = f"The {seconds:g} s of render.timeout_ms ended while waiting for {reached.waiting_for}."
         if self._request.render.on_timeout == "fail" or self._activity.document is None:
             raise CaptureTimeout(reason) from reached
@@ -260,7 +266,7 @@ class _Capture:
     async def _arrive(self, partial_reason: str | None) -> str | None:
         """Wait until the page that replaced the first one is loaded, too."""
         try:
-            async with self._deadline.waiting_for("the page that it went on to"):
+            async with self._deadline.waiting_for("the page that it went on to", "load"):
                 await self._activity.until(lambda: self._activity.has_fired("load"))
             await self._settle(None)
         except DeadlineReached as reached:
@@ -298,6 +304,8 @@ class _Capture:
             final_url=None if is_html and self._request.base_url is None else page_facts["url"],
             status_code=document.status if document and not is_html else None,
             partial_reason=partial_reason,
+            requests_in_flight=self._in_flight,
+            waited_for=self._deadline.waited_for(),
             warnings=[*self._warnings, *self._cut_warnings, *_dropped(self._page.channel)],
             actions=self._actions.outcomes,
         )

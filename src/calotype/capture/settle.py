@@ -6,6 +6,7 @@ are decoded, and two frames in a row are laid out alike; and all that at the sam
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 from calotype.capture.activity import PageActivity
@@ -13,7 +14,13 @@ from calotype.capture.area import Area
 from calotype.capture.deadline import Deadline
 from calotype.capture.world import World
 
-_ROUNDS = 20  # a page that asks for something new in each of so many rounds never stops
+_LOOK_MS = 250  # after so long the page says what it still waits for
+_RESTLESS_S = 2.0  # a page whose layout moved for so long, all being there, never stops
+_PHRASES = {
+    "fonts": "web fonts",
+    "images": "images to be decoded",
+    "layout": "two frames that are laid out alike",
+}
 
 
 async def settle(
@@ -26,15 +33,25 @@ async def settle(
         ConnectionLost: the page is gone.
     """
     where = area.as_dict() if area else None
-    layout = None
-    for _ in range(_ROUNDS):
-        async with deadline.waiting_for("requests in flight"):
-            await activity.until(lambda: activity.has_fired("load") and not activity.in_flight())
-        started = activity.requests_started
-        async with deadline.waiting_for("fonts and images"):
-            report: dict[str, Any] = await world.run("ready", where, finish_animations)
-        asked_for_nothing = activity.requests_started == started
+    waiting: str | None = "layout"
+    layout: int | None = None
+    restless_s = 0.0
+    while restless_s < _RESTLESS_S:
+        async with deadline.waiting_for("requests in flight", "requests"):
+            await activity.until(lambda: activity.has_fired("load") and not activity.requests.that_matter())
+        started, began = activity.requests.started, asyncio.get_running_loop().time()
+        async with deadline.waiting_for(_PHRASES[waiting or "layout"]):
+            report: dict[str, Any] = await world.run("ready", where, finish_animations, _LOOK_MS)
+        waiting = report["waiting"]
+        for name, elapsed_ms in report["waits"].items():
+            deadline.note_wait(name, elapsed_ms, ended=name != waiting)
+        is_like_before = report["layout"] == layout
         # A page that polls keeps asking; what counts is that the answers no longer move anything.
-        if report["stable"] and not activity.in_flight() and (asked_for_nothing or report["layout"] == layout):
+        asked_for_nothing = activity.requests.started == started
+        if waiting is None and not activity.requests.that_matter() and (asked_for_nothing or is_like_before):
             return
+        if not is_like_before:
+            activity.requests.something_came_of_them()
         layout = report["layout"]
+        if waiting in (None, "layout"):
+            restless_s += asyncio.get_running_loop().time() - began

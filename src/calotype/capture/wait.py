@@ -21,10 +21,10 @@ async def wait_as_told(world: World, render: Render, deadline: Deadline) -> None
     """
     if render.wait_for is not None:
         selector, state = render.wait_for.selector, render.wait_for.state
-        async with deadline.waiting_for(f"wait_for: {selector} to be {state}"):
+        async with deadline.waiting_for(f"wait_for: {selector} to be {state}", "wait_for"):
             await wait_for_element(world, selector, state, field="render.wait_for")
     if render.wait_for_function is not None:
-        async with deadline.waiting_for("wait_for_function"):
+        async with deadline.waiting_for("wait_for_function", "wait_for_function"):
             await _wait_for_function(world, render.wait_for_function)
 
 
@@ -43,7 +43,7 @@ async def wait_for_element(world: World, selector: str, state: str, *, field: st
 
 async def wait_delay(delay_ms: int, deadline: Deadline) -> None:
     if delay_ms:
-        async with deadline.waiting_for("delay_ms"):
+        async with deadline.waiting_for("delay_ms", "delay_ms"):
             await asyncio.sleep(delay_ms / 1000)
 
 

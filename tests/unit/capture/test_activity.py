@@ -63,23 +63,23 @@ async def test_a_frames_document_is_not_the_pages(events: Events) -> None:
 async def test_requests_count_until_they_end(events: Events) -> None:
     events.request("1", "http://a/1.png")
     events.request("2", "http://a/2.js", "Script")
-    assert events.activity.in_flight() == ["http://a/1.png", "http://a/2.js"]
+    assert events.activity.requests.that_matter() == ["http://a/1.png", "http://a/2.js"]
     events.play("Network.loadingFinished", requestId="1")
     events.play("Network.loadingFailed", requestId="2", errorText="net::ERR_FAILED")
-    assert events.activity.in_flight() == []
+    assert events.activity.requests.that_matter() == []
 
 
 @pytest.mark.parametrize("kind", ["WebSocket", "EventSource", "Ping", "Media", "Prefetch"])
 async def test_requests_that_no_picture_waits_for(events: Events, kind: str) -> None:
     events.request("1", "http://a/endless", kind)
-    assert events.activity.in_flight() == []
+    assert events.activity.requests.that_matter() == []
 
 
 async def test_a_new_document_forgets_the_requests_of_the_last(events: Events) -> None:
     events.request("1", "http://a/hanging.png", loader="L1")
     events.request("L2", "http://b/", "Document", loader="L2")
     events.committed("L2", "http://b/")
-    assert events.activity.in_flight() == ["http://b/"]
+    assert events.activity.requests.that_matter() == ["http://b/"]
 
 
 async def test_lifecycle_events_belong_to_their_document(events: Events) -> None:
