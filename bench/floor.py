@@ -94,7 +94,8 @@ def _ignore_unread_error(answer: asyncio.Future[dict[str, Any]]) -> None:
         answer.exception()
 
 
-def _start(argv: list[str]) -> tuple[subprocess.Popen[bytes], Pipe]:
+def start_browser(argv: list[str]) -> tuple[subprocess.Popen[bytes], Pipe]:
+    """Start Chromium with its DevTools pipe; both are the caller's to end."""
     answers_in, answers_out = os.pipe()
     commands_in, commands_out = os.pipe()
     # Chromium reads commands from descriptor 3 and writes answers to 4. Ours may have these numbers: out of the way.
@@ -135,7 +136,7 @@ class Floor:
     async def open(self) -> None:
         self._profile = tempfile.mkdtemp(prefix="calotype-bench-")
         self._disposals: list[asyncio.Future[dict[str, Any]]] = []
-        self._browser, self._pipe = _start([find_executable(), *floor_flags(self._profile)])
+        self._browser, self._pipe = start_browser([find_executable(), *floor_flags(self._profile)])
         await self._pipe.send("Browser.getVersion")
 
     async def shoot(self, url: str, image_format: str) -> Picture:

@@ -23,12 +23,14 @@ ADMISSION_HEADING = "## Admission"
 CACHE_HEADING = "## Cache hits"
 RATE_HEADING = "## Rate"
 JOBS_HEADING = "## Jobs"
+REAL_PAGES_HEADING = "## Real pages"
 _OWN_SECTIONS = (
     EGRESS_HEADING,
     ADMISSION_HEADING,
     CACHE_HEADING,
     RATE_HEADING,
     JOBS_HEADING,
+    REAL_PAGES_HEADING,
 )  # of programs of their own
 
 

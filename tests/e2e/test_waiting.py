@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.site import blocks
-from tests.site.pictures import pixel
+from tests.site.pictures import pixel, similarity
 from tests.site.server import Site
 
 from .server_process import ServerProcess
@@ -55,6 +55,17 @@ def test_what_scripts_draw_frame_by_frame_is_awaited(server: ServerProcess, site
     (layout,) = (each for each in meta["waited_for"] if each["what"] == "layout")
     assert layout["ended"] is True
     assert sum(each["ms"] for each in meta["waited_for"]) <= meta["elapsed_ms"]
+
+
+@pytest.mark.parametrize("page", ["dashboard", "feed", "webfont"])
+def test_the_default_wait_is_as_complete_as_a_long_one(server: ServerProcess, site: Site, page: str) -> None:
+    url, careful = f"{site.url}/{page}.html", {"wait_until": "networkidle", "delay_ms": 1500}
+    # The endless animation stands where `settled` leaves it: at its beginning.
+    truth, _ = server.picture(url=url, format="png", render=careful, css=".spin { animation: none !important }")
+    image, meta = server.picture(url=url, format="png")
+    assert similarity(image, truth) >= 0.9999
+    assert len(image.getcolors(1_000_000) or "many") > 1  # not blank
+    assert meta["partial"] is False
 
 
 def test_what_never_ends_is_given_up(server: ServerProcess, site: Site) -> None:

@@ -6,7 +6,7 @@ import io
 import struct
 import zlib
 
-from PIL import Image
+from PIL import Image, ImageChops
 
 Image.MAX_IMAGE_PIXELS = None  # the pictures come from our own server, and some are large on purpose
 
@@ -52,3 +52,12 @@ def assert_pixels(image: Image.Image, expected: dict[tuple[float, float], Colour
     seen = {point: pixel(image, point[0] * scale, point[1] * scale) for point in expected}
     wrong = {point: (seen[point], colour) for point, colour in expected.items() if not is_near(seen[point], colour)}
     assert not wrong, f"wrong colours (point: seen, expected): {wrong}"
+
+
+def similarity(one: Image.Image, other: Image.Image, *, tolerance: int = 16) -> float:
+    """Give the share of pixels none of whose channels differs by more than `tolerance` of 255; 0 for other sizes."""
+    if one.size != other.size:
+        return 0.0
+    red, green, blue = ImageChops.difference(one.convert("RGB"), other.convert("RGB")).split()
+    most = ImageChops.lighter(ImageChops.lighter(red, green), blue)
+    return sum(most.histogram()[: tolerance + 1]) / (one.width * one.height)

@@ -3,7 +3,7 @@
 // `area` is {x, y, width, height} in document coordinates, or null for the viewport.
 async (area, finishAnimations, limitMs) => {
   const MOST_ELEMENTS = 3000; // looked at for the layout: some 2 ms
-  const THUMBNAIL_PX = 24; // of a canvas: enough to see that it is being drawn
+  const THUMBNAIL_PX = 64; // of a canvas: enough to see that it is being drawn
   const root = document.documentElement;
   const waits = { fonts: 0, images: 0, layout: 0 };
   if (!root) return { waiting: null, waits, layout: 0 };
@@ -55,6 +55,7 @@ async (area, finishAnimations, limitMs) => {
   let thumbnail = null;
   const drawn = (canvas, mix) => {
     thumbnail ??= new OffscreenCanvas(THUMBNAIL_PX, THUMBNAIL_PX).getContext("2d", { willReadFrequently: true });
+    thumbnail.imageSmoothingQuality = "high"; // else most of its pixels are not looked at, and thin lines are missed
     thumbnail.clearRect(0, 0, THUMBNAIL_PX, THUMBNAIL_PX);
     try {
       thumbnail.drawImage(canvas, 0, 0, THUMBNAIL_PX, THUMBNAIL_PX);
