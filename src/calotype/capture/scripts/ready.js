@@ -2,7 +2,8 @@
 // latest: what it waits for then, and how long it has waited for each.
 // `area` is {x, y, width, height} in document coordinates, or null for the viewport.
 async (area, finishAnimations, limitMs) => {
-  const MOST_ELEMENTS = 3000; // looked at for the layout: some 2 ms
+  const MOST_ELEMENTS = 2000; // looked at for the layout: some 2 ms
+  const EMPTY_CANVAS_MS = 150; // chart libraries begin with some frames in which there is nothing
   const THUMBNAIL_PX = 64; // of a canvas: enough to see that it is being drawn
   const root = document.documentElement;
   const waits = { fonts: 0, images: 0, layout: 0 };
@@ -30,54 +31,63 @@ async (area, finishAnimations, limitMs) => {
     return found;
   };
 
-  // Those of open shadow trees included.
-  const elements = () => {
-    const found = [];
-    const walk = (tree) => {
-      for (const element of tree.querySelectorAll("*")) {
-        found.push(element);
-        if (element.shadowRoot) walk(element.shadowRoot);
-      }
-    };
-    walk(document);
+  // The document and its open shadow trees.
+  const all = document.getElementsByTagName("*"); // live
+  const trees = (tree, elements) => {
+    const found = [tree];
+    for (const { shadowRoot } of elements)
+      if (shadowRoot) found.push(...trees(shadowRoot, shadowRoot.querySelectorAll("*")));
     return found;
   };
 
-  const imagesDecoded = () => {
+  const imagesDecoded = (roots) => {
     const decoded = [];
-    for (const element of elements()) {
-      if (!(element instanceof HTMLImageElement) || !isInArea(element.getBoundingClientRect())) continue;
-      if (element.currentSrc) decoded.push(element.decode().catch(() => {}));
+    for (const tree of roots) {
+      for (const image of tree.querySelectorAll("img"))
+        if (image.currentSrc && isInArea(image.getBoundingClientRect())) decoded.push(image.decode().catch(() => {}));
     }
     return Promise.all(decoded);
   };
 
+  let hash = 0;
+  let hasEmptyCanvas = false;
+  const mix = (value) => (hash = (Math.imul(hash, 31) + value) | 0);
+  const mixText = (text) => {
+    for (let index = 0; index < text.length && index < 200; index += 1) mix(text.charCodeAt(index));
+  };
+
   let thumbnail = null;
-  const drawn = (canvas, mix) => {
+  const mixDrawn = (canvas) => {
     thumbnail ??= new OffscreenCanvas(THUMBNAIL_PX, THUMBNAIL_PX).getContext("2d", { willReadFrequently: true });
     thumbnail.imageSmoothingQuality = "high"; // else most of its pixels are not looked at, and thin lines are missed
     thumbnail.clearRect(0, 0, THUMBNAIL_PX, THUMBNAIL_PX);
     try {
       thumbnail.drawImage(canvas, 0, 0, THUMBNAIL_PX, THUMBNAIL_PX);
-      for (const value of thumbnail.getImageData(0, 0, THUMBNAIL_PX, THUMBNAIL_PX).data) mix(value);
+      const { data } = thumbnail.getImageData(0, 0, THUMBNAIL_PX, THUMBNAIL_PX);
+      const pixels = new Uint32Array(data.buffer);
+      for (const value of pixels) mix(value);
+      hasEmptyCanvas ||= pixels.every((value) => value === 0);
     } catch {} // of another origin, or without size
   };
 
-  const layout = () => {
-    let hash = 0;
-    const mix = (value) => (hash = (Math.imul(hash, 31) + value) | 0);
-    const mixText = (text) => {
-      for (let index = 0; index < text.length && index < 200; index += 1) mix(text.charCodeAt(index));
-    };
-    const all = elements();
+  const mixElement = (element) => {
+    const box = element.getBoundingClientRect();
+    if (!isInArea(box)) return;
+    for (const value of [box.left, box.top, box.width, box.height]) mix(Math.round(value * 16));
+    if (element.hasAttribute("style")) mixText(element.getAttribute("style"));
+    if (element.firstChild instanceof Text) mixText(element.firstChild.data);
+    if (element instanceof HTMLCanvasElement) mixDrawn(element);
+  };
+
+  const layout = (roots) => {
+    [hash, hasEmptyCanvas] = [0, false];
     for (const value of [root.scrollWidth, root.scrollHeight, all.length]) mix(value);
-    for (const element of all.slice(0, MOST_ELEMENTS)) {
-      const box = element.getBoundingClientRect();
-      if (!isInArea(box)) continue;
-      for (const value of [box.left, box.top, box.width, box.height]) mix(Math.round(value * 16));
-      if (element.hasAttribute("style")) mixText(element.getAttribute("style"));
-      if (element.firstChild instanceof Text) mixText(element.firstChild.data);
-      if (element instanceof HTMLCanvasElement) drawn(element, mix);
+    let remaining = MOST_ELEMENTS;
+    for (const tree of roots) {
+      const elements = tree === document ? all : tree.querySelectorAll("*");
+      const most = Math.min(elements.length, remaining);
+      for (let index = 0; index < most; index += 1) mixElement(elements[index]);
+      remaining -= most;
     }
     return hash;
   };
@@ -96,14 +106,18 @@ async (area, finishAnimations, limitMs) => {
     root.getBoundingClientRect(); // a font is asked for when a text is laid out in it
     await document.fonts?.ready;
     next("images");
-    await imagesDecoded();
+    const roots = trees(document, all);
+    await imagesDecoded(roots);
     next("layout");
     await frame();
-    let before = layout();
+    let before = layout(roots);
+    let alikeSince = performance.now();
     while (!isLate) {
       await frame();
-      after = layout();
-      if (!(finishAnimations && finish()) && before === after) break;
+      after = layout(roots);
+      const now = performance.now();
+      if ((finishAnimations && finish()) || before !== after) alikeSince = now;
+      else if (!hasEmptyCanvas || now - alikeSince >= EMPTY_CANVAS_MS) break;
       before = after;
     }
     if (!isLate) next(null);
