@@ -16,6 +16,7 @@ from calotype.capture.world import World
 
 _LOOK_MS = 250  # after so long the page says what it still waits for
 _RESTLESS_S = 2.0  # a page whose layout moved for so long, all being there, never stops
+_ASKING_S = 10.0  # a page that asks for more so long after it was complete for the first time never stops
 _PHRASES = {
     "fonts": "web fonts",
     "images": "images to be decoded",
@@ -35,11 +36,11 @@ async def settle(
     where = area.as_dict() if area else None
     waiting: str | None = "layout"
     layout: int | None = None
-    restless_s = 0.0
-    while restless_s < _RESTLESS_S:
+    restless_s, complete_at = 0.0, None
+    while True:
         async with deadline.waiting_for("requests in flight", "requests"):
             await activity.until(lambda: activity.has_fired("load") and not activity.requests.that_matter())
-        started, began = activity.requests.started, asyncio.get_running_loop().time()
+        started, began = activity.requests.started, _now()
         async with deadline.waiting_for(_PHRASES[waiting or "layout"]):
             report: dict[str, Any] = await world.run("ready", where, finish_animations, _LOOK_MS)
         waiting = report["waiting"]
@@ -54,4 +55,15 @@ async def settle(
             activity.requests.something_came_of_them()
         layout = report["layout"]
         if waiting in (None, "layout"):
-            restless_s += asyncio.get_running_loop().time() - began
+            restless_s += _now() - began
+            if restless_s >= _RESTLESS_S:
+                return
+        if waiting is None:
+            complete_at = complete_at or began
+            if _now() - complete_at >= _ASKING_S:
+                deadline.note_wait("requests", 0, ended=False)
+                return
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
