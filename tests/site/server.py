@@ -25,7 +25,7 @@ from starlette.staticfiles import StaticFiles
 from .hostile import ROUTES as HOSTILE_ROUTES
 from .pictures import solid_png
 
-_PAGES = Path(__file__).with_name("pages")
+PAGES = Path(__file__).with_name("pages")
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ _ROUTES = [
     Route("/hang", _hang),
     Route("/hang-once", _hang_once),
     *HOSTILE_ROUTES,
-    Mount("/", StaticFiles(directory=_PAGES, html=True)),
+    Mount("/", StaticFiles(directory=PAGES, html=True)),
 ]
 
 

@@ -46,7 +46,7 @@ async def prepare(page: Page, request: CaptureRequest) -> None:
 
 
 def _calls(request: CaptureRequest) -> Iterator[_Call]:
-    yield _screen_call(request)
+    yield "Emulation.setDeviceMetricsOverride", _screen(request), "viewport"
     if request.viewport.touch:
         yield "Emulation.setTouchEmulationEnabled", {"enabled": True, "maxTouchPoints": 5}, "viewport.touch"
     if request.transparent:
@@ -62,7 +62,12 @@ def _calls(request: CaptureRequest) -> Iterator[_Call]:
         yield "Network.setCookies", {"cookies": [_cookie(cookie, url) for cookie in request.cookies]}, "cookies"
 
 
-def _screen_call(request: CaptureRequest) -> _Call:
+async def set_screen(page: Page, request: CaptureRequest, height: int) -> None:
+    """Give the viewport another height than the request's; the device stays the same."""
+    await page.session.call("Emulation.setDeviceMetricsOverride", **{**_screen(request), "height": height})
+
+
+def _screen(request: CaptureRequest) -> dict[str, Any]:
     viewport = request.viewport
     width, height = viewport.size
     orientation = (
@@ -76,7 +81,7 @@ def _screen_call(request: CaptureRequest) -> _Call:
     }
     if viewport.mobile:
         params |= {"screenWidth": width, "screenHeight": height, "screenOrientation": orientation}
-    return "Emulation.setDeviceMetricsOverride", params, "viewport"
+    return params
 
 
 def _identity_calls(request: CaptureRequest) -> Iterator[_Call]:

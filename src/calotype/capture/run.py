@@ -18,10 +18,11 @@ from calotype.browser.page import Channel, Page
 from calotype.browser.pool import BrowserPool
 from calotype.capture.actions import Actions
 from calotype.capture.activity import PageActivity
-from calotype.capture.area import Area, bring_into_view, captured_area, cut_warnings, full_page
+from calotype.capture.area import Area, bring_into_view, captured_area, cut_warnings
 from calotype.capture.deadline import Deadline, DeadlineReached
 from calotype.capture.encode import CONTENT_TYPES, needs_encoding
 from calotype.capture.encoders import Encoders
+from calotype.capture.full_page import FullPage
 from calotype.capture.inject import inject
 from calotype.capture.navigate import check_document, hold_still, navigate
 from calotype.capture.prepare import prepare, target_url
@@ -196,12 +197,8 @@ class _Capture:
         await self._settle(None)
         if request.actions:
             await self._act()
-        if request.full_page and render.scroll is not False:
-            async with self._deadline.waiting_for("scrolling", "scroll"):
-                await self._world.run("scroll_through", request.max_height)
-            async with self._deadline.waiting_for("the page's size"):
-                area = await full_page(self._page, request.max_height)
-            await self._settle(area)
+        if request.full_page:
+            await self._bring_in()
         if request.selector is not None:
             await self._settle(await bring_into_view(self._world, request.selector, self._deadline))
         await wait_delay(render.delay_ms, self._deadline)
@@ -213,6 +210,13 @@ class _Capture:
         finally:
             self._watch.lap("actions_ms")
         await self._settle(None)
+
+    async def _bring_in(self) -> None:
+        whole = FullPage(self._page, self._world, self._request, self._deadline, settle=self._settle)
+        try:
+            await whole.bring_in()
+        finally:
+            self._warnings += whole.warnings
 
     async def _settle(self, area: Area | None) -> None:
         if self._request.render.wait_until == "settled":

@@ -1,0 +1,6 @@
+// For handlers that look for what has come near only when they are told of scrolling.
+async (pauseMs) => {
+  if (!pauseMs) return;
+  document.dispatchEvent(new Event("scroll", { bubbles: true }));
+  await new Promise((resolve) => setTimeout(resolve, pauseMs));
+}
