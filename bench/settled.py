@@ -119,7 +119,7 @@ async def _compare(shooter: Shooter, reference: Reference, name: str, url: str, 
             taken.ms[wait].append(elapsed_ms)
             shooter.keep(name, **{wait: picture})
             if wait == "settled":
-                taken.is_blank |= is_blank(picture)
+                taken.is_blank |= is_blank(picture) and not is_blank(truth)
                 taken.meta = meta
                 if meta["partial"]:
                     taken.faults.append(f"partial: {meta['partial_reason']}")
@@ -132,7 +132,9 @@ def _fixtures() -> Iterator[dict[str, str]]:
         yield {page.partition(".")[0]: f"{site.url}/{page}" for page in _FIXTURES}
 
 
-async def _measure(only: str, rounds: int, kept: Path | None, cache: Path) -> dict[str, dict[str, Taken]]:
+async def _measure(
+    only: str, rounds: int, kept: Path | None, cache: Path, browser: str | None
+) -> dict[str, dict[str, Taken]]:
     results: dict[str, dict[str, Taken]] = {}
     # Port 1 for all that is not allowed: nothing outside is visited, as in the reference.
     settings = {"GUARD__ALLOW": '["127.0.0.1"]', "GUARD__PORTS": '["1"]'}
@@ -141,7 +143,7 @@ async def _measure(only: str, rounds: int, kept: Path | None, cache: Path) -> di
         directory = stack.enter_context(tempfile.TemporaryDirectory())
         server = stack.enter_context(running_server(Path(directory), **settings))
         server.client.headers["Authorization"] = f"Bearer {server.key}"
-        reference, shooter = Reference(), Shooter(server.client, kept)
+        reference, shooter = Reference(browser), Shooter(server.client, kept)
         try:
             for group, pages in groups.items():
                 results[group] = {}
@@ -226,13 +228,14 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", default="", help="pages whose name has this in it")
     parser.add_argument("--keep", type=Path, help="directory for the pictures")
+    parser.add_argument("--browser", help="executable for the reference; the server's own unless given")
     parser.add_argument("--cache", type=Path, default=CACHE, help="directory for the packages")
     parser.add_argument("--write-docs", action="store_true", help=f"write the section {REAL_PAGES_HEADING!r}")
     arguments = parser.parse_args()
     if arguments.keep is not None:
         arguments.keep.mkdir(parents=True, exist_ok=True)
     before = os.getloadavg()[0]
-    results = uvloop.run(_measure(arguments.only, arguments.rounds, arguments.keep, arguments.cache))
+    results = uvloop.run(_measure(arguments.only, arguments.rounds, arguments.keep, arguments.cache, arguments.browser))
     if arguments.only:
         return 0
     load = f"{time.strftime('%Y-%m-%d')}, {os.cpu_count()} cores, shared; load average {before:.1f} before the run, "

@@ -34,9 +34,11 @@ _OFFLINE = "--host-resolver-rules=MAP * ~NOTFOUND,EXCLUDE 127.0.0.1"
 class Reference:
     """A browser of its own; close it."""
 
-    def __init__(self) -> None:
+    def __init__(self, executable: str | None = None) -> None:
         self._profile = tempfile.mkdtemp(prefix="calotype-bench-")
-        self._browser, self._pipe = start_browser([find_executable(), *floor_flags(self._profile), _OFFLINE])
+        self._browser, self._pipe = start_browser(
+            [executable or find_executable(), *floor_flags(self._profile), _OFFLINE]
+        )
 
     async def shoot(self, url: str) -> Image.Image:
         """Take the viewport's picture, in a fresh context."""

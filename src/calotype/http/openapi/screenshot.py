@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from calotype.capture.result import CaptureMeta
+from calotype.capture.result import CaptureMeta, WaitedFor
 from calotype.errors import ERRORS
 from calotype.http.openapi.flat_parameters import flat_parameters
 from calotype.http.openapi.parts import (
@@ -136,6 +136,7 @@ def meta_example(request_id: str) -> Json:
         width=1280,
         height=720,
         bytes=18_204,
+        waited_for=[WaitedFor(what="response", ms=122), WaitedFor(what="load", ms=231)],
     )
     return meta.model_dump()
 
