@@ -35,6 +35,10 @@ class Deadline:
         before, _ = self._waits.get(name, (0.0, True))
         self._waits[name] = (before + elapsed_ms, ended)
 
+    def gave_up(self, name: str) -> bool:
+        """Whether this wait was left without its end, the last time."""
+        return name in self._waits and not self._waits[name][1]
+
     def waited_for(self) -> list[WaitedFor]:
         """The named waits that took noticeable time, or did not end, in the order of their first beginning."""
         return [

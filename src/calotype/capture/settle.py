@@ -17,6 +17,7 @@ from calotype.capture.world import World
 _LOOK_MS = 250  # after so long the page says what it still waits for
 _RESTLESS_S = 2.0  # a page whose layout moved for so long, all being there, never stops
 _ASKING_S = 10.0  # a page that asks for more so long after it was complete for the first time never stops
+_AGAIN = 0.25  # of those times, when a capture settles again on a page that was given up
 _PHRASES = {
     "fonts": "web fonts",
     "images": "images to be decoded",
@@ -37,6 +38,8 @@ async def settle(
     waiting: str | None = "layout"
     layout: int | None = None
     restless_s, complete_at = 0.0, None
+    most_restless_s = _RESTLESS_S * (_AGAIN if deadline.gave_up("layout") else 1)
+    most_asking_s = _ASKING_S * (_AGAIN if deadline.gave_up("requests") else 1)
     while True:
         async with deadline.waiting_for("requests in flight", "requests"):
             await activity.until(lambda: activity.has_fired("load") and not activity.requests.that_matter())
@@ -56,11 +59,12 @@ async def settle(
         layout = report["layout"]
         if waiting in (None, "layout"):
             restless_s += _now() - began
-            if restless_s >= _RESTLESS_S:
+            if restless_s >= most_restless_s:
+                deadline.note_wait(waiting or "requests", 0, ended=False)
                 return
         if waiting is None:
             complete_at = complete_at or began
-            if _now() - complete_at >= _ASKING_S:
+            if _now() - complete_at >= most_asking_s:
                 deadline.note_wait("requests", 0, ended=False)
                 return
 
