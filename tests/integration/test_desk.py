@@ -348,6 +348,15 @@ async def test_refresh_replaces_it(office: Office) -> None:
     assert (await office.ask(caller(), cache={"ttl_s": 60})).result.image == b"picture 2"
 
 
+@pytest.mark.parametrize("later", [{"refresh": True}, {"ttl_s": 30}, {"ttl_s": 60}])
+async def test_a_picture_that_is_replaced_is_deleted(office: Office, later: dict[str, Any]) -> None:
+    await office.ask(caller(), cache={"ttl_s": 60})
+    office.now_us += (61 if later == {"ttl_s": 60} else 31) * 1_000_000
+    assert not (await office.ask(caller(), cache={"ttl_s": 60, **later})).is_hit
+    await office.desk.stop()
+    assert len(office.files()) == 1
+
+
 async def test_misses_at_the_same_time_make_one_capture_also_on_two_servers(office: Office) -> None:
     other, _ = office.open()
     asked = (office.ask(caller(), desk=desk, cache={"ttl_s": 60}) for desk in [office.desk, other] * 4)

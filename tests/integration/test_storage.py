@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import resource
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -140,3 +142,28 @@ asyncio.run(main())
     )
     assert limited.stdout.split() == [str(errno.EFBIG), "None", "1000"]
     assert [path.name for _, _, names in os.walk(tmp_path / "images") for path in map(Path, names)] == ["small"]
+
+
+async def test_a_put_that_is_cancelled_has_ended_when_it_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else who deletes the object then would be overtaken by the thread that writes it."""
+    storage, sync = open_storage(f"file://{tmp_path}/images"), os.fsync
+    began, may_go_on = threading.Event(), threading.Event()
+
+    def slow_sync(descriptor: int) -> None:
+        began.set()
+        assert may_go_on.wait(60)
+        sync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", slow_sync)
+    putting = asyncio.create_task(storage.put("name", b"content"))
+    assert await asyncio.to_thread(began.wait, 60)
+    putting.cancel()
+    await asyncio.wait({putting}, timeout=0.1)
+    is_done_early = putting.done()
+    may_go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await putting
+    assert not is_done_early
+    assert await storage.get("name") == b"content"

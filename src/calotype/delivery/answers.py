@@ -43,6 +43,7 @@ _youngest = NOW - bindparam("max_age", type_=BigInteger)
 _FIND = select(answers).where(_the_name, answers.c.ends_us > NOW)
 # Of another request, an answer may have been kept for longer than this one accepts.
 _FIND_CACHED = _FIND.where(~answers.c.is_done | (answers.c.made_us > _youngest))
+_PICTURE = select(answers.c.object_name).where(_the_name)
 _KEEP = (
     update(answers)
     .where(_own_claim)
@@ -94,15 +95,21 @@ def claim(
     is_refresh: bool,
     lease_s: float,
     now_us: NowUs,
-) -> None:
+) -> list[str]:
     """Take the names for a request: of those who try at once, one.
 
     `is_refresh`: also from an answer that `find` would give.
 
+    Returns:
+        The names of the pictures that nobody can ask for any more once this is committed.
+
     Raises:
-        ClaimLost: somebody has one of them. Undo the transaction.
+        ClaimLost: somebody has one of them. Undo the transaction, or claim nothing else in it.
     """
+    replaced: list[str] = []
     for name in names:
+        before = _PICTURE.with_for_update() if connection.dialect.name == "postgresql" else _PICTURE
+        object_name = connection.execute(before, _values(key_id, name)).scalar()
         statement = _claim(connection.dialect.name, is_cached=name.kind == "cache", is_refresh=is_refresh)
         values = _values(
             key_id,
@@ -114,6 +121,9 @@ def claim(
         )
         if connection.execute(statement, values).scalar() is None:
             raise ClaimLost
+        if object_name is not None:
+            replaced.append(object_name)
+    return replaced
 
 
 def keep(

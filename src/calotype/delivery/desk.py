@@ -93,7 +93,7 @@ class Desk:
         self._ending: set[asyncio.Task[Any]] = set()
 
     async def stop(self) -> None:
-        """Finish giving back what cancelled captures had reserved."""
+        """Finish giving back what cancelled captures had reserved, and deleting what was replaced."""
         while self._ending:
             await asyncio.gather(*self._ending, return_exceptions=True)
 
@@ -158,13 +158,14 @@ class Desk:
     async def _admit(self, order: _Order, names: Sequence[Name], asked: Sequence[Name]) -> Admission | _Seen | None:
         """Reserve and claim, unless an answer or a claim has come in the meantime. None: look again."""
         account_id, lease_s = order.account.id, self._upkeep.lease_s
+        replaced: list[str] = []
 
         def work(connection: Connection) -> Admission | _Seen:
             if (seen := self._see(connection, order, asked)) is not None:
                 return seen
             admission = ledger.admit(connection, order.account, order.request_id, lease_s=lease_s, now_us=self._now_us)
             if admission.refusal is None:
-                answers.claim(
+                replaced[:] = answers.claim(
                     connection,
                     account_id,
                     names,
@@ -186,6 +187,8 @@ class Desk:
             raise
         if isinstance(admission, Admission) and admission.refusal is None:
             self._upkeep.hold(order.request_id)
+            if replaced:
+                self._spawn(self._upkeep.delete(replaced))
         return admission
 
     async def _make(self, order: _Order, names: Sequence[Name], note: Callable[[Standing], None]) -> CaptureResult:
@@ -306,7 +309,7 @@ class Desk:
             ended.set()
 
     def _spawn(self, work: Coroutine[Any, Any, Any]) -> None:
-        task = asyncio.create_task(work, name="desk-give-up")
+        task = asyncio.create_task(work, name="desk-tidying")
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
 

@@ -29,7 +29,7 @@ class Storage(Protocol):
     """Objects by name: letters, digits, `-`."""
 
     async def put(self, name: str, content: bytes, *, content_type: str = ...) -> None:
-        """Keep an object. Raises OSError, and then nothing is kept."""
+        """Keep an object. Raises OSError, and then nothing is kept. Cancelled, it may be kept or not."""
         ...
 
     async def get(self, name: str) -> bytes | None:

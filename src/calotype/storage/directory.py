@@ -21,7 +21,14 @@ class DirectoryStorage:
         self._root = root
 
     async def put(self, name: str, content: bytes, *, content_type: str = "") -> None:
-        await asyncio.to_thread(_write, self._path(name), content)
+        writing = asyncio.create_task(asyncio.to_thread(_write, self._path(name), content))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            # A thread can't be cancelled, and who deletes the object now shall find it.
+            await asyncio.wait({writing})
+            writing.exception()
+            raise
 
     async def get(self, name: str) -> bytes | None:
         return await asyncio.to_thread(_read, self._path(name))
