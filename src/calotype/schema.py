@@ -28,6 +28,7 @@ FIRST_START = "first_start"
 OPERATOR = "operator"
 RESERVED, SETTLED, REFUNDED = "reserved", "settled", "refunded"
 LEASE_ENDED = "lease_ended"
+CACHE_HIT = "cache_hit"
 QUEUED, RUNNING, DONE, FAILED, CANCELLED = "queued", "running", "done", "failed", "cancelled"
 FINAL = (DONE, FAILED, CANCELLED)
 PENDING, DELIVERED = "pending", "delivered"  # or FAILED
@@ -110,7 +111,7 @@ ledger = Table(
     Column("key_id", String(16), ForeignKey("api_keys.id"), nullable=False),
     Column("period_start", UtcDateTime, nullable=False),
     Column("state", String(8), nullable=False),  # RESERVED, SETTLED or REFUNDED
-    Column("reason", String(32)),  # of a refund: the error's code, or LEASE_ENDED
+    Column("reason", String(32)),  # of a refund: the error's code, LEASE_ENDED or CACHE_HIT
     Column("created_us", BigInteger, nullable=False),
     Column("lease_us", BigInteger, nullable=False),  # until when a reservation holds that nobody extends
     Index(None, "state", "lease_us"),

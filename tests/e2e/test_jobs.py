@@ -67,6 +67,21 @@ def test_a_job_is_queued_and_ends_with_the_right_picture(shop: Shop) -> None:
     assert raw.headers["X-Calotype-Width"] == "1280"
 
 
+def test_a_job_and_a_capture_share_the_result_cache(shop: Shop) -> None:
+    key, request = key_on(shop, "five"), {**shop.colour("123456"), "cache": {"ttl_s": 60}}
+    captured = shop.call("POST", "/v1/screenshot", key, json=request)
+    job_id = shop.job_id(request, key)
+    result = shop.ended(job_id)["result"]
+    assert (captured.json()["meta"]["cached"], result["meta"]["cached"]) == (False, True)
+    assert result["image_base64"] == captured.json()["image_base64"]
+    raw = shop.server.client.get(result["image_url"])
+    assert (raw.content, raw.headers["X-Calotype-Cached"]) == (base64.b64decode(result["image_base64"]), "true")
+    request["html"] += "<p>"
+    assert not shop.ended(shop.job_id(request, key))["result"]["meta"]["cached"]
+    assert shop.call("POST", "/v1/screenshot", key, json=request).headers["X-Cache"] == "HIT"
+    assert shop.credits_used(key) == (2, 0)
+
+
 @pytest.mark.parametrize("format_", ["jpeg", "webp", "pdf"])
 def test_the_image_has_its_own_content_type(shop: Shop, format_: str) -> None:
     job_id = shop.job_id({"html": "<p>x", "viewport": TINY, "format": format_})

@@ -18,11 +18,14 @@ from calotype.accounts.ledger import Account
 from calotype.accounts.limits import Standing
 from calotype.capture.result import CaptureMeta, CaptureResult
 from calotype.database import Database
+from calotype.delivery.cached import ResultCache
 from calotype.guard.policy import EgressPolicy
 from calotype.jobs import table
 from calotype.jobs.bell import Bell
+from calotype.jobs.closing import Closing
 from calotype.jobs.desk import JobDesk, Wanted
 from calotype.jobs.endings import Endings
+from calotype.jobs.making import Made
 from calotype.jobs.runner import Runner
 from calotype.jobs.table import Claim
 from calotype.schema import api_keys, jobs, key_usage, ledger
@@ -65,7 +68,7 @@ class FakeMaker:
     running: int = 0
     most_running: int = 0
 
-    async def make(self, claim: Claim, owner: Principal) -> CaptureResult:
+    async def make(self, claim: Claim, owner: Principal) -> Made:
         self.began.append(claim.job_id)
         self.running += 1
         self.most_running = max(self.running, self.most_running)
@@ -86,7 +89,7 @@ class FakeMaker:
             height=1,
             bytes=len(image),
         )
-        return CaptureResult(image, "image/jpeg", meta)
+        return Made(CaptureResult(image, "image/jpeg", meta))
 
 
 @dataclass
@@ -114,7 +117,7 @@ class Shop:
     database: Database
     directory: Path
     settings: JobSettings = field(default_factory=lambda: JobSettings(lease_s=LEASE_S, retry_pause_s=2.0))
-    maker: FakeMaker = field(default_factory=FakeMaker)
+    maker: Any = field(default_factory=FakeMaker)
     owners: Owners = field(default_factory=Owners)
     time: list[int] = field(default_factory=lambda: [START_US])
     """One clock for all processes, in microseconds."""
@@ -154,13 +157,20 @@ class Shop:
         return Account.at(now, "calendar", account_id=caller.account_id, since=MADE_AT, plan=caller.plan)
 
     def runner(self, concurrency: int = 1, bell: Bell | None = None) -> Runner:
-        return Runner(
+        closing = Closing(
             database=self.database,
             storage=self.storage,
-            maker=self.maker,
-            owners=self.owners,
+            cache=ResultCache(self.database, self.storage, self.clock),
             account_of=self.account_of,
             endings=self.endings,
+            settings=self.settings,
+        )
+        return Runner(
+            database=self.database,
+            maker=self.maker,
+            owners=self.owners,
+            endings=self.endings,
+            closing=closing,
             bell=bell or self.bell,
             settings=self.settings,
             concurrency=concurrency,

@@ -405,7 +405,7 @@ async def test_a_database_that_is_away_for_a_moment_costs_no_picture(
 
 async def test_the_loops_outlive_whatever_the_database_raises(shop: Shop, monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver's own error, say: SQLite's full disk is one."""
-    monkeypatch.setattr("calotype.jobs.runner._BUSY_PAUSE_S", 0.01)
+    monkeypatch.setattr("calotype.jobs.runner.BUSY_PAUSE_S", 0.01)
     write = shop.database.write
     left = 6
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Protocol, TypeVar
 
@@ -23,11 +23,12 @@ from calotype.accounts.keys import Principal
 from calotype.accounts.ledger import Account, Admission
 from calotype.accounts.limits import Standing
 from calotype.accounts.periods import MonthlyReset
-from calotype.capture.result import CaptureMeta, CaptureResult
+from calotype.capture.result import CaptureResult
 from calotype.database import Database
 from calotype.database.clock import NowUs, database_now_us
 from calotype.delivery import answers
 from calotype.delivery.answers import ClaimLost, Found
+from calotype.delivery.cached import as_hit, content_of, kept_result
 from calotype.delivery.lanes import Lanes
 from calotype.delivery.names import Name, names_of
 from calotype.delivery.upkeep import Upkeep
@@ -212,7 +213,7 @@ class Desk:
 
     async def _settle(self, order: _Order, names: Sequence[Name], result: CaptureResult) -> Standing:
         kept = [name for name in names if name.kind == "idempotency" or not result.meta.partial]
-        content = {"content_type": result.content_type, "meta": result.meta.model_dump(mode="json")}
+        content = content_of(result)
         objects = {name: _object_name(order, name) for name in kept}
         account_id = order.account.id
 
@@ -280,12 +281,10 @@ class Desk:
                 lambda connection: answers.forget(connection, account_id, found.name, found.object_name)
             )
             return None
-        meta = CaptureMeta.model_validate(found.content["meta"])
-        result = CaptureResult(image, found.content["content_type"], meta)
+        result = kept_result(found, image)
         if found.name.kind == "idempotency":
             return Delivery(result.with_warnings(parsed.warnings), is_replay=True)
-        fresh = meta.model_copy(update={"request_id": order.request_id, "cached": True, "elapsed_ms": 0})
-        return Delivery(replace(result, meta=fresh).with_warnings(parsed.warnings), is_hit=True)
+        return Delivery(as_hit(result, order.request_id).with_warnings(parsed.warnings), is_hit=True)
 
     async def _wait(self, account_id: str, name: Name) -> None:
         """Until the capture that has claimed the name may have ended."""

@@ -32,10 +32,17 @@ def names_of(request: CaptureRequest, idempotency_key: str | None) -> list[Name]
     names: list[Name] = []
     if idempotency_key is not None:
         names.append(idempotency_name(idempotency_key, request.model_dump(mode="json")))
-    if request.cache.ttl_s:
-        picture = picture_digest(request)
-        names.append(Name("cache", f"c-{picture.hex()}", picture, request.cache.ttl_s))
+    if (cached := cache_name(request)) is not None:
+        names.append(cached)
     return names
+
+
+def cache_name(request: CaptureRequest) -> Name | None:
+    """Return the place in the result cache, of a request that wants it."""
+    if not request.cache.ttl_s:
+        return None
+    picture = picture_digest(request)
+    return Name("cache", f"c-{picture.hex()}", picture, request.cache.ttl_s)
 
 
 def idempotency_name(idempotency_key: str, request: Any) -> Name:

@@ -17,7 +17,7 @@ from calotype.database.clock import NowUs
 from calotype.errors import CalotypeError, PageCrashed
 from calotype.jobs import table
 from calotype.jobs.bell import tell_final, tell_queued
-from calotype.schema import CANCELLED, DONE, FAILED, jobs
+from calotype.schema import CACHE_HIT, CANCELLED, DONE, FAILED, jobs
 
 OnFinal = Callable[[Connection, Row[Any]], None]
 """Called with the row of a job that has just become final, in its transaction."""
@@ -40,11 +40,19 @@ class Endings:
         account: Account,
         result: Mapping[str, Any],
         object_name: str,
+        *,
+        is_hit: bool = False,
     ) -> bool:
-        """The picture is stored: charge for it. True also of a second call, after a commit that nobody has heard of."""
+        """The picture is stored: charge for it, unless it is a hit of the result cache.
+
+        True also of a second call, after a commit that nobody has heard of.
+        """
         row = self._end(connection, claim.token, DONE, result=result, object_name=object_name)
         if row is not None:
-            ledger.settle(connection, account, row.id)
+            if is_hit:
+                ledger.refund(connection, row.id, CACHE_HIT)
+            else:
+                ledger.settle(connection, account, row.id)
             return True
         row = table.get(connection, claim.job_id)
         return row is not None and row.object_name == object_name

@@ -10,11 +10,13 @@ from calotype.accounts.keys import KeyRing, Principal
 from calotype.accounts.ledger import Account
 from calotype.database import Database
 from calotype.database.clock import database_now_us
+from calotype.delivery.cached import ResultCache
 from calotype.delivery.desk import PictureMaker
 from calotype.delivery.lanes import Lanes
 from calotype.guard.policy import EgressPolicy
 from calotype.jobs.announcing import announce
 from calotype.jobs.bell import Bell
+from calotype.jobs.closing import Closing
 from calotype.jobs.desk import JobDesk
 from calotype.jobs.endings import Endings
 from calotype.jobs.expiry import Expiry
@@ -55,13 +57,21 @@ class JobParts:
         )
 
     def runner(self, capturer: PictureMaker, lanes: Lanes) -> Runner:
-        return Runner(
+        cache = ResultCache(self._database, self._storage, database_now_us)
+        closing = Closing(
             database=self._database,
             storage=self._storage,
-            maker=JobMaker(capturer=capturer, lanes=lanes),
-            owners=self._keys,
+            cache=cache,
             account_of=self._account_of,
             endings=self._endings,
+            settings=self._settings.jobs,
+        )
+        return Runner(
+            database=self._database,
+            maker=JobMaker(capturer=capturer, lanes=lanes, cache=cache),
+            owners=self._keys,
+            endings=self._endings,
+            closing=closing,
             bell=self._bell,
             settings=self._settings.jobs,
             concurrency=self._settings.jobs.concurrency or self._settings.browser.pages,

@@ -11,7 +11,6 @@ import asyncio
 import secrets
 import time
 from collections import Counter
-from collections.abc import Callable
 from functools import partial
 from typing import NamedTuple, Protocol
 
@@ -19,25 +18,20 @@ import structlog
 from sqlalchemy import Connection
 
 from calotype.accounts.keys import Principal
-from calotype.accounts.ledger import Account
-from calotype.capture.result import CaptureResult
 from calotype.database import Database
 from calotype.database.clock import NowUs
-from calotype.errors import ApiKeyInvalid, CalotypeError, InternalError, Overloaded, ShuttingDown
+from calotype.errors import ApiKeyInvalid, CalotypeError, InternalError
 from calotype.jobs import table
 from calotype.jobs.bell import Bell
+from calotype.jobs.closing import BUSY_PAUSE_S, Closing
 from calotype.jobs.endings import Endings
-from calotype.jobs.expiry import picture_name
-from calotype.jobs.making import Maker
+from calotype.jobs.making import Made, Maker
 from calotype.jobs.table import Claim
 from calotype.settings import JobSettings
-from calotype.storage import Storage
 
 _log = structlog.get_logger(__name__)
 
 _LOOK_AGAIN_S = 30.0  # a notice may get lost, and on SQLite other processes tell nothing
-_RETRY_PAUSE_MAX_S = 3_600.0
-_BUSY_PAUSE_S = 1.0
 
 
 class Owners(Protocol):
@@ -47,7 +41,7 @@ class Owners(Protocol):
 
 
 class _Run(NamedTuple):
-    making: asyncio.Task[CaptureResult]
+    making: asyncio.Task[Made]
     carrying: asyncio.Task[None]
 
 
@@ -58,22 +52,20 @@ class Runner:
         self,
         *,
         database: Database,
-        storage: Storage,
         maker: Maker,
         owners: Owners,
-        account_of: Callable[[Principal], Account],
         endings: Endings,
+        closing: Closing,
         bell: Bell,
         settings: JobSettings,
         concurrency: int,
         now_us: NowUs,
     ) -> None:
         self._database = database
-        self._storage = storage
         self._maker = maker
         self._owners = owners
-        self._account_of = account_of
         self._endings = endings
+        self._closing = closing
         self._settings = settings
         self._concurrency = concurrency
         self._now_us = now_us
@@ -143,7 +135,7 @@ class Runner:
                         continue
                 except Exception as error:  # whatever a driver raises; a claim that was got is left to its lease
                     _log.error("jobs_not_taken", exc_info=error)
-                    wait_s = _BUSY_PAUSE_S
+                    wait_s = BUSY_PAUSE_S
             try:
                 async with asyncio.timeout(wait_s):
                     await self._woken.wait()
@@ -172,7 +164,7 @@ class Runner:
         if due_in_us is None:
             return None, _LOOK_AGAIN_S
         if due_in_us <= 0:  # somebody else was about to take it, and may fail to
-            return None, _BUSY_PAUSE_S
+            return None, BUSY_PAUSE_S
         return None, min(_LOOK_AGAIN_S, due_in_us / 1_000_000)
 
     def _run(self, claim: Claim, owner: Principal | None) -> None:
@@ -190,12 +182,12 @@ class Runner:
         self._limited.pop(claim, None)
         self._woken.set()
 
-    async def _make(self, claim: Claim, owner: Principal | None) -> CaptureResult:
+    async def _make(self, claim: Claim, owner: Principal | None) -> Made:
         if owner is None:
             raise ApiKeyInvalid("The job's API key was revoked.")
         return await self._maker.make(claim, owner)
 
-    async def _carry_out(self, claim: Claim, owner: Principal | None, making: asyncio.Task[CaptureResult]) -> None:
+    async def _carry_out(self, claim: Claim, owner: Principal | None, making: asyncio.Task[Made]) -> None:
         """Wait for the picture, which alone can be cancelled: what then has to be written is written."""
         log = _log.bind(job_id=claim.job_id, attempt=claim.attempts)
         started = time.monotonic()
@@ -207,60 +199,16 @@ class Runner:
             return
         log.info("job_tried", outcome=outcome, elapsed_ms=round((time.monotonic() - started) * 1000))
 
-    async def _end(self, claim: Claim, owner: Principal | None, making: asyncio.Task[CaptureResult]) -> str:
+    async def _end(self, claim: Claim, owner: Principal | None, making: asyncio.Task[Made]) -> str:
         if making.cancelled():
-            return await self._end_cancelled(claim)
+            return await self._closing.stopped(claim)
         error = making.exception()
         if error is None and owner is not None:
-            return await self._end_done(claim, owner, making.result())
+            return await self._closing.made(claim, owner, making.result())
         if isinstance(error, CalotypeError):
-            return await self._end_failed(claim, error)
+            return await self._closing.failed(claim, error)
         _log.error("job_failed_inside", exc_info=error, job_id=claim.job_id)
-        return await self._end_failed(claim, InternalError())
-
-    async def _end_done(self, claim: Claim, owner: Principal, result: CaptureResult) -> str:
-        object_name = picture_name(claim.job_id, claim.attempts)
-        content = {"content_type": result.content_type, "meta": result.meta.model_dump(mode="json")}
-        account = self._account_of(owner)
-        try:
-            await self._storage.put(object_name, result.image, content_type=result.content_type)
-        except OSError as error:
-            _log.error("job_not_stored", exc_info=error, job_id=claim.job_id)
-            return await self._end_failed(claim, InternalError())
-        is_ours = await self._database.write_surely(
-            lambda connection: self._endings.done(connection, claim, account, content, object_name)
-        )
-        if not is_ours:  # we were believed dead
-            await self._storage.delete(object_name)
-            return "lost"
-        for attempt in range(1, claim.attempts):  # of a worker that died after it had stored it
-            await self._storage.delete(picture_name(claim.job_id, attempt))
-        return "done"
-
-    async def _end_failed(self, claim: Claim, error: CalotypeError) -> str:
-        if isinstance(error, ShuttingDown | Overloaded):  # not the job's fault
-            await self._again(claim, after_s=_BUSY_PAUSE_S, is_counted=False)
-            return "again"
-        if error.spec.retryable and claim.attempts < self._settings.max_attempts:
-            pause_s = min(_RETRY_PAUSE_MAX_S, self._settings.retry_pause_s * 2 ** (claim.attempts - 1))
-            await self._again(claim, after_s=pause_s, error=error)
-            return f"{error.code}, again"
-        await self._database.write_surely(lambda connection: self._endings.failed(connection, claim.token, error))
-        return error.code
-
-    async def _end_cancelled(self, claim: Claim) -> str:
-        """Nobody wants it any more, another runs it, or this process stops."""
-        await self._again(claim, after_s=0, is_counted=False)
-        return "cancelled or again"
-
-    async def _again(
-        self, claim: Claim, *, after_s: float, error: CalotypeError | None = None, is_counted: bool = True
-    ) -> bool:
-        return await self._database.write_surely(
-            lambda connection: self._endings.again(
-                connection, claim.token, after_s=after_s, error=error, is_counted=is_counted
-            )
-        )
+        return await self._closing.failed(claim, InternalError())
 
     def _cancel(self, job_id: str | None) -> None:
         if job_id is None:
