@@ -6,9 +6,11 @@ import asyncio
 import errno
 import os
 import resource
+import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -167,3 +169,26 @@ async def test_a_put_that_is_cancelled_has_ended_when_it_says_so(
         await putting
     assert not is_done_early
     assert await storage.get("name") == b"content"
+
+
+async def test_what_a_killed_writer_has_left_is_swept_when_it_is_old(tmp_path: Path) -> None:
+    """By several at once; what is being written now, and what is no draft, stays."""
+    program = f"""
+import asyncio, os, signal
+from calotype.storage import open_storage
+os.fsync = lambda descriptor: os.kill(os.getpid(), signal.SIGKILL)
+asyncio.run(open_storage("file://{tmp_path}/images").put("left", b"half a picture"))
+"""
+    storages = [open_storage(f"file://{tmp_path}/images") for _ in range(3)]
+    assert await storages[0].sweep() == 0  # the directory is not there yet
+    killed = await asyncio.to_thread(subprocess.run, [sys.executable, "-c", program], check=False)
+    assert killed.returncode == -signal.SIGKILL
+    [draft] = (tmp_path / "images").rglob(".*")
+    young, others = draft.with_name(f"{draft.name}-young"), [draft.with_name(name) for name in (".nfs0001", "lead")]
+    for path in (young, *others):
+        path.write_bytes(b"")
+    assert await storages[0].sweep() == 0
+    for path in (draft, *others):
+        os.utime(path, (time.time() - 3_700,) * 2)
+    assert sum(await asyncio.gather(*(storage.sweep() for storage in storages))) == 1
+    assert {path for path in (tmp_path / "images").rglob("*") if path.is_file()} == {young, *others}

@@ -16,6 +16,7 @@ from calotype.storage import Storage
 
 _log = structlog.get_logger(__name__)
 _EXPIRE_AT_ONCE = 200
+_STORAGE_EVERY_S = 3_600.0
 
 
 class Upkeep:
@@ -27,17 +28,20 @@ class Upkeep:
         self._storage = storage
         self._now_us = now_us
         self._held: set[str] = set()
-        self._task: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         """Sweep now, and from time to time."""
         await self.sweep()
-        self._task = asyncio.create_task(self._run(), name="desk-upkeep")
+        self._tasks = [
+            asyncio.create_task(self._run(), name="desk-upkeep"),
+            asyncio.create_task(self._run_storage(), name="storage-upkeep"),
+        ]
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def hold(self, request_id: str) -> None:
         """Extend the request's reservation and claims, if it has any, until `release`."""
@@ -74,6 +78,16 @@ class Upkeep:
             except OSError as error:
                 _log.warning("picture_not_deleted", object_name=object_name, error=repr(error))
 
+    async def sweep_storage(self) -> None:
+        """Delete what was being written when its writer died."""
+        try:
+            number = await self._storage.sweep()
+        except OSError as error:
+            _log.warning("storage_not_swept", error=repr(error))
+        else:
+            if number:
+                _log.warning("drafts_swept", number=number)
+
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(self.lease_s / 3)
@@ -82,3 +96,8 @@ class Upkeep:
                 await self.sweep()
             except Exception as error:
                 _log.error("desk_upkeep_failed", exc_info=error)
+
+    async def _run_storage(self) -> None:
+        while True:  # a task of its own: it reads every directory
+            await self.sweep_storage()
+            await asyncio.sleep(_STORAGE_EVERY_S)

@@ -44,6 +44,10 @@ class Storage(Protocol):
         """A URL at which anybody gets the object, for that long; None if this storage has none. Raises OSError."""
         ...
 
+    async def sweep(self) -> int:
+        """Delete what those have left who died while they wrote; return how many that were. Raises OSError."""
+        ...
+
     async def ping(self) -> None:
         """Ask the storage something. Raises OSError if it is not there."""
         ...

@@ -9,9 +9,14 @@ from __future__ import annotations
 import asyncio
 import os
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 from calotype.storage import check_name
+
+_DRAFT = ".draft-"  # no object's name, nor what NFS calls a file that is deleted and still open
+_DRAFT_MAX_AGE_S = 3_600.0  # a write takes seconds, and machines' clocks differ
 
 
 class DirectoryStorage:
@@ -39,6 +44,9 @@ class DirectoryStorage:
     async def presigned_url(self, name: str, *, expires_s: float) -> str | None:
         return None
 
+    async def sweep(self) -> int:
+        return await asyncio.to_thread(_sweep, self._root)
+
     async def ping(self) -> None:
         await asyncio.to_thread(_writable, self._root)
 
@@ -48,7 +56,7 @@ class DirectoryStorage:
 
 def _write(path: Path, content: bytes) -> None:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    descriptor, draft = tempfile.mkstemp(prefix=".", dir=path.parent)  # mode 0600
+    descriptor, draft = tempfile.mkstemp(prefix=_DRAFT, dir=path.parent)  # mode 0600
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
@@ -70,6 +78,17 @@ def _read(path: Path) -> bytes | None:
         return path.read_bytes()
     except FileNotFoundError:
         return None
+
+
+def _sweep(root: Path) -> int:
+    newest_s = time.time() - _DRAFT_MAX_AGE_S
+    number = 0
+    for draft in root.glob(f"??/{_DRAFT}*"):
+        with suppress(FileNotFoundError):  # another process sweeps, too
+            if draft.stat().st_mtime < newest_s:
+                draft.unlink()
+                number += 1
+    return number
 
 
 def _writable(root: Path) -> None:
