@@ -29,6 +29,18 @@ TINY = {"width": 64, "height": 64}
 FINAL = {"done", "failed", "cancelled"}
 
 
+def noise(side_px: int) -> dict[str, Any]:
+    """A request for a picture that no encoder makes smaller than its pixels, 3 bytes each."""
+    html = f"""<body style="margin:0"><canvas width={side_px} height={side_px} style="display:block"></canvas><script>
+const context = document.querySelector("canvas").getContext("2d");
+const image = context.createImageData({side_px}, {side_px}), data = image.data;
+for (let i = 0; i < data.length; i += 65536) crypto.getRandomValues(data.subarray(i, i + 65536));
+for (let i = 3; i < data.length; i += 4) data[i] = 255;
+context.putImageData(image, 0, 0);
+</script>"""
+    return {"html": html, "viewport": {"width": side_px, "height": side_px}, "format": "png"}
+
+
 def settings_for(site: Site, *more_allowed: str, **settings: str) -> dict[str, str]:
     allowed = json.dumps([site.netloc, *more_allowed])
     common = {"GUARD__ALLOW": allowed, "PLANS": json.dumps(PLANS), "JOBS__CONCURRENCY": "1", "JOBS__LEASE_S": "1"}

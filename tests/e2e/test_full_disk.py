@@ -18,19 +18,12 @@ from tests.site import blocks
 from tests.site.pictures import assert_pixels, opened
 from tests.site.server import Site
 
-from .job_shop import Shop, error_of, make_key, settings_for
+from .job_shop import Shop, error_of, make_key, noise, settings_for
 from .server_process import running_server
 
 _DISK_BYTES = 24 * 2**20
 _SPARE_BYTES = 2**20
-# Pixels that no encoder makes smaller: 2.4 MB, more than is spare.
-NOISE = """<body style="margin:0"><canvas width=900 height=900 style="display:block"></canvas><script>
-const context = document.querySelector("canvas").getContext("2d"), image = context.createImageData(900, 900);
-for (let i = 0; i < image.data.length; i += 65536) crypto.getRandomValues(image.data.subarray(i, i + 65536));
-for (let i = 3; i < image.data.length; i += 4) image.data[i] = 255;
-context.putImageData(image, 0, 0);
-</script>"""
-LARGE = {"html": NOISE, "viewport": {"width": 900, "height": 900}, "format": "png"}
+LARGE = noise(900)  # 2.4 MB, more than is spare
 
 
 @pytest.fixture

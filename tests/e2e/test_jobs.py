@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import base64
 import json
+import resource
+import socket
 import subprocess
 import sys
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,7 +24,7 @@ from tests.site import blocks
 from tests.site.pictures import assert_pixels, opened
 from tests.site.server import Site
 
-from .job_shop import TINY, Shop, delivered, error_of, fields_of, make_key, received, settings_for, walk
+from .job_shop import TINY, Shop, delivered, error_of, fields_of, make_key, noise, received, settings_for, walk
 from .server_process import running_server, server_environment
 from .test_resilience import until
 
@@ -110,6 +114,39 @@ def test_a_job_that_waits_shows_its_place_and_has_no_image_yet(shop: Shop) -> No
     assert first["finished_at"] <= second["started_at"]
     for job, colour in ((second, blocks.RED), (first, blocks.GREEN)):
         assert_pixels(opened(base64.b64decode(job["result"]["image_base64"])), {(32, 32): colour})
+
+
+def test_a_picture_is_in_memory_once_however_many_are_slow_to_read_it(shop: Shop) -> None:
+    job_id = shop.job_id(noise(1_900))
+    with ExitStack() as stack:
+        waiting = [stack.enter_context(asking(shop, f"/v1/jobs/{job_id}?wait=60")) for _ in range(12)]
+        assert [first_bytes(each) for each in waiting] == [b"HTTP/1.1 200 OK"] * 12
+        size = int(shop.see(job_id)["result"]["meta"]["bytes"])
+        assert size > 10_000_000
+        before = resident_bytes(shop.server.pid)
+        reading = [stack.enter_context(asking(shop, f"/v1/jobs/{job_id}/image")) for _ in range(12)]
+        assert [first_bytes(each) for each in reading] == [b"HTTP/1.1 200 OK"] * 12
+        assert resident_bytes(shop.server.pid) - before < 6 * size
+        whole = b"".join(iter(lambda: reading[0].recv(2**20), b""))
+        assert whole.endswith(shop.server.client.get(f"/v1/jobs/{job_id}/image").content)
+
+
+def asking(shop: Shop, path: str) -> socket.socket:
+    """A connection whose client reads no more than it is made to."""
+    host, port = shop.server.url.removeprefix("http://").split(":")
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect((host, int(port)))
+    connection.sendall(f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+    return connection
+
+
+def first_bytes(connection: socket.socket) -> bytes:
+    return connection.recv(15, socket.MSG_WAITALL)
+
+
+def resident_bytes(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * resource.getpagesize()
 
 
 @pytest.mark.parametrize("wait", ["61", "60.5", "-1", "-0.1", "soon", "nan", "inf", "-inf", "", "1_0", "1e999"])

@@ -11,13 +11,13 @@ from pydantic_core import to_json
 from starlette.responses import JSONResponse, Response
 
 from calotype.accounts.keys import Principal
-from calotype.capture.result import CaptureMeta, CaptureResult
+from calotype.capture.result import CaptureMeta
 from calotype.delivery.names import Name, idempotency_name
 from calotype.errors import InvalidRequest, NotFound, ShuttingDown
 from calotype.http.body import read_json_object
 from calotype.http.credentials import key_in_request
 from calotype.http.job_bodies import ParsedJobs, keys_in, parse_batch, parse_job
-from calotype.http.picture import NO_STORE, JsonWithPicture, raw_picture
+from calotype.http.picture import NO_STORE, JsonWithPicture, RawPicture
 from calotype.http.record import record_of
 from calotype.http.screenshot import authenticated, idempotency_key, is_strict
 from calotype.http.services import InFlightParameter, Services, ServicesParameter
@@ -106,7 +106,7 @@ async def get_job_image(request: Request, job_id: str, services: ServicesParamet
     if image is None:
         raise NotFound("The job's image is gone.")
     content = seen.row.result
-    return raw_picture(CaptureResult(image, content["content_type"], CaptureMeta.model_validate(content["meta"])), {})
+    return RawPicture(image, content["content_type"], CaptureMeta.model_validate(content["meta"]), {})
 
 
 @router.delete("/v1/jobs/{job_id}")

@@ -22,16 +22,9 @@ _SUFFIXES = {"image/jpeg": "jpg", "application/pdf": "pdf"}
 NO_STORE = {"Cache-Control": "no-store"}
 
 
-class JsonWithPicture(Response):
-    """JSON with a picture in base64 between two parts of it. The base64 is made slice by slice while it is sent, so
-    that it never exists as a whole."""
-
-    def __init__(self, before: bytes, image: bytes, after: bytes, headers: dict[str, str]) -> None:
-        self._before, self._image, self._after = before, memoryview(image), after
-        length = len(before) + 4 * -(-len(image) // 3) + len(after)
-        super().__init__(
-            None, 200, {**NO_STORE, **headers, "Content-Length": str(length)}, media_type="application/json"
-        )
+class _Sliced(Response):
+    """Sends the next slice when the client has taken the one before: the picture is in memory once, however many are
+    slow to take it."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
@@ -39,7 +32,22 @@ class JsonWithPicture(Response):
             await send({"type": "http.response.body", "body": chunk, "more_body": True})
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    def _chunks(self) -> Iterator[bytes]:
+    def _chunks(self) -> Iterator[bytes | memoryview]:
+        raise NotImplementedError
+
+
+class JsonWithPicture(_Sliced):
+    """JSON with a picture in base64 between two parts of it. The base64 is made slice by slice while it is sent, so
+    that it never exists as a whole."""
+
+    def __init__(self, before: bytes, image: bytes | memoryview, after: bytes, headers: dict[str, str]) -> None:
+        self._before, self._image, self._after = before, _view(image), after
+        length = len(before) + 4 * -(-len(image) // 3) + len(after)
+        super().__init__(
+            None, 200, {**NO_STORE, **headers, "Content-Length": str(length)}, media_type="application/json"
+        )
+
+    def _chunks(self) -> Iterator[bytes | memoryview]:
         total = len(self._image)
         if total <= _SLICE_BYTES:
             yield b"".join((self._before, base64.b64encode(self._image), self._after))
@@ -50,6 +58,23 @@ class JsonWithPicture(Response):
         yield self._after
 
 
+class RawPicture(_Sliced):
+    """The picture itself, its facts in headers."""
+
+    def __init__(
+        self, image: bytes | memoryview, content_type: str, meta: CaptureMeta, headers: dict[str, str]
+    ) -> None:
+        self._image = _view(image)
+        disposition = f'inline; filename="{_filename(meta, content_type)}"'
+        all_headers = {**NO_STORE, **fact_headers(meta), **headers, "Content-Disposition": disposition}
+        length = {"Content-Length": str(len(self._image))}
+        super().__init__(None, 200, {**all_headers, **length}, media_type=content_type)
+
+    def _chunks(self) -> Iterator[bytes | memoryview]:
+        for start in range(0, len(self._image), _SLICE_BYTES):
+            yield self._image[start : start + _SLICE_BYTES]
+
+
 def picture_in_json(result: CaptureResult, headers: dict[str, str]) -> Response:
     """The picture and its facts (contract, section 4)."""
     facts = to_json({"content_type": result.content_type, "meta": result.meta}, exclude_none=False)
@@ -58,17 +83,7 @@ def picture_in_json(result: CaptureResult, headers: dict[str, str]) -> Response:
 
 def raw_picture(result: CaptureResult, headers: dict[str, str]) -> Response:
     """The picture itself."""
-    return Response(
-        result.image,
-        200,
-        {
-            **NO_STORE,
-            **fact_headers(result.meta),
-            **headers,
-            "Content-Disposition": f'inline; filename="{_filename(result)}"',
-        },
-        media_type=result.content_type,
-    )
+    return RawPicture(result.image, result.content_type, result.meta, headers)
 
 
 def fact_headers(meta: CaptureMeta) -> dict[str, str]:
@@ -109,7 +124,11 @@ def _cut(text: str) -> str:
     return text if len(text) <= _HEADER_VALUE_MAX_CHARS else re.sub("%.?$", "", text[:_HEADER_VALUE_MAX_CHARS])
 
 
-def _filename(result: CaptureResult) -> str:
-    host = urlsplit(result.meta.url).hostname if result.meta.url else None
+def _view(image: bytes | memoryview) -> memoryview:
+    return image if isinstance(image, memoryview) else memoryview(image)  # the same one: it may be shared
+
+
+def _filename(meta: CaptureMeta, content_type: str) -> str:
+    host = urlsplit(meta.url).hostname if meta.url else None
     name = re.sub(r"[^A-Za-z0-9.-]+", "-", host or "").strip(".-") or "screenshot"
-    return f"{name}.{_SUFFIXES.get(result.content_type) or result.content_type.rpartition('/')[2]}"
+    return f"{name}.{_SUFFIXES.get(content_type) or content_type.rpartition('/')[2]}"

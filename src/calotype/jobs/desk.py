@@ -25,6 +25,7 @@ from calotype.jobs import table
 from calotype.jobs.announcing import deliveries_of, webhook_check
 from calotype.jobs.bell import Bell, tell_cancel, tell_queued
 from calotype.jobs.endings import Endings
+from calotype.jobs.pictures import SharedPictures
 from calotype.jobs.table import NewJob
 from calotype.schema import FINAL, RUNNING
 from calotype.storage import Storage
@@ -88,6 +89,7 @@ class JobDesk:
     ) -> None:
         self._database = database
         self._storage = storage
+        self._pictures = SharedPictures(storage)
         self._policy = policy
         self._signers = signers
         self._account_of = account_of
@@ -236,9 +238,9 @@ class JobDesk:
 
         return await self._database.read(work)
 
-    async def picture(self, seen: Seen) -> bytes | None:
-        """The picture of a job that is done; None if it is gone."""
-        return None if seen.row.object_name is None else await self._storage.get(seen.row.object_name)
+    async def picture(self, seen: Seen) -> memoryview | None:
+        """The picture of a job that is done, shared with others who have asked for it; None if it is gone."""
+        return None if seen.row.object_name is None else await self._pictures.get(seen.row.object_name)
 
     async def image_url(self, seen: Seen) -> str | None:
         """A URL of the storage itself at which anybody gets the picture for a time; None: none is wanted, or there."""
