@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Iterator
 from contextlib import suppress
+from typing import Any
 
 import psycopg
 import pytest
@@ -143,4 +146,31 @@ async def test_reading_is_of_one_state_and_changes_nothing(cluster: PostgresClus
     assert await database.read(read_twice, autocommit=True) == (1, 2)
     with pytest.raises(DBAPIError, match="read-only"):
         await database.read(add)
+    await database.close()
+
+
+@pytest.mark.parametrize(
+    ("query", "expected"), [("", (10, 5, 3, 30_000)), ("?keepalives_idle=60&tcp_user_timeout=0", (60, 5, 3, 0))]
+)
+async def test_a_link_that_is_dead_is_noticed_in_half_a_minute(
+    query: str, expected: tuple[int, ...], cluster: PostgresCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On the listener, which never sends anything itself, and on the pool's, unless the operator wants it otherwise."""
+    connections: list[psycopg.AsyncConnection[Any]] = []
+    real_connect = psycopg.AsyncConnection.connect
+
+    async def connect(*args: Any, **kwargs: Any) -> Any:
+        connections.append(await real_connect(*args, **kwargs))
+        return connections[-1]
+
+    monkeypatch.setattr(psycopg.AsyncConnection, "connect", connect)
+    database = Database(cluster.make_database() + query)
+    await database.open()
+    await database.listen(lambda notice: None)
+    assert len(connections) == 2
+    for connection in connections:
+        with socket.socket(fileno=os.dup(connection.fileno())) as link:
+            assert link.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+            options = (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL, socket.TCP_KEEPCNT, socket.TCP_USER_TIMEOUT)
+            assert tuple(link.getsockopt(socket.IPPROTO_TCP, option) for option in options) == expected
     await database.close()

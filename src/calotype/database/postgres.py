@@ -24,6 +24,13 @@ _log = structlog.get_logger(__name__)
 
 _CONNECTIONS = 8
 _LISTEN_AGAIN_S = 1.0
+# libpq's names; else a machine that vanishes without a word is noticed after the kernel's 2 hours, by who only listens.
+_DEAD_AFTER_30_S = {
+    "keepalives_idle": "10",  # seconds, as the next
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "30000",  # ms that what was sent may stay unacknowledged
+}
 _READ_ONLY = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 
 
@@ -31,6 +38,7 @@ class PostgresEngine:
     """The pool, and one more connection to listen on."""
 
     def __init__(self, url: URL) -> None:
+        url = url.set(query={**_DEAD_AFTER_30_S, **url.query})
         self._url = url
         self._listener: asyncio.Task[None] | None = None
         # AUTOCOMMIT: neither psycopg nor SQLAlchemy begins a transaction. What we begin, they do commit and roll back.
