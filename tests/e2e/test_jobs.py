@@ -543,7 +543,13 @@ def test_a_read_is_for_no_cache_and_no_other_origin(shop: Shop) -> None:
         assert "Access-Control-Allow-Origin" not in answer.headers
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
         assert error_of(shop.call("PUT", path)) == (405, "method_not_allowed")
-    assert shop.call("HEAD", f"/v1/jobs/{job_id}").status_code == 405
+        head = shop.call("HEAD", path)
+        assert (head.status_code, head.content) == (200, b"")
+        for name in ("Content-Type", "Content-Length", "Cache-Control"):
+            assert head.headers[name] == answer.headers[name]
+    for wrong in (f"/v1/jobs/{uuid.uuid4()}", f"/v1/jobs/{uuid.uuid4()}/image", "/v1/jobs?limit=0"):
+        head = shop.call("HEAD", wrong)
+        assert (head.status_code, head.content) == (shop.call("GET", wrong).status_code, b"")
 
 
 def test_a_webhook_gets_one_signed_message_without_the_picture(shop: Shop) -> None:

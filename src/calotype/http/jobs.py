@@ -28,6 +28,7 @@ from calotype.schema import CANCELLED, DONE, FAILED, QUEUED, RUNNING
 
 router = APIRouter()
 
+_GET = ["GET", "HEAD"]
 WAIT_MAX_S = 60
 LIST_MAX = 100
 STATUSES = (QUEUED, RUNNING, DONE, FAILED, CANCELLED)
@@ -68,7 +69,7 @@ async def post_batch(request: Request, services: ServicesParameter) -> Response:
     return JSONResponse(answer.model_dump(), 202, _headers(request, done))
 
 
-@router.get("/v1/jobs")
+@router.api_route("/v1/jobs", methods=_GET)
 async def list_jobs(request: Request, services: ServicesParameter) -> Response:
     caller = await authenticated(request, services, request.query_params.get("api_key"))
     status, limit, cursor = _list_parameters(request)
@@ -80,7 +81,7 @@ async def list_jobs(request: Request, services: ServicesParameter) -> Response:
     return JSONResponse({"ok": True, "jobs": listed, "next_cursor": next_cursor}, headers=NO_STORE)
 
 
-@router.get("/v1/jobs/{job_id}")
+@router.api_route("/v1/jobs/{job_id}", methods=_GET)
 async def get_job(request: Request, job_id: str, services: ServicesParameter, in_flight: InFlightParameter) -> Response:
     account_id = await _reader(request, services)
     job_id = _checked(job_id)
@@ -97,7 +98,7 @@ async def get_job(request: Request, job_id: str, services: ServicesParameter, in
     return await _answer(services, seen)
 
 
-@router.get("/v1/jobs/{job_id}/image")
+@router.api_route("/v1/jobs/{job_id}/image", methods=_GET)
 async def get_job_image(request: Request, job_id: str, services: ServicesParameter) -> Response:
     seen = await services.job_desk.see(_checked(job_id), account_id=await _reader(request, services))
     if seen.row.status != DONE:
