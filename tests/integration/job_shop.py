@@ -11,7 +11,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, Row, insert, select
+from sqlalchemy import Connection, Row, func, insert, select
 
 from calotype.accounts.keys import Principal, WebhookSigner
 from calotype.accounts.ledger import Account
@@ -20,7 +20,7 @@ from calotype.capture.result import CaptureMeta, CaptureResult
 from calotype.database import Database
 from calotype.delivery.cached import ResultCache
 from calotype.guard.policy import EgressPolicy
-from calotype.jobs import table
+from calotype.jobs import reading, table
 from calotype.jobs.bell import Bell
 from calotype.jobs.closing import Closing
 from calotype.jobs.desk import JobDesk, Wanted
@@ -28,7 +28,7 @@ from calotype.jobs.endings import Endings
 from calotype.jobs.making import Made
 from calotype.jobs.runner import Runner
 from calotype.jobs.table import Claim
-from calotype.schema import api_keys, jobs, key_usage, ledger
+from calotype.schema import QUEUED, RUNNING, api_keys, jobs, key_usage, ledger
 from calotype.settings import GuardSettings, JobSettings, Plan, TargetRules
 from calotype.storage.directory import DirectoryStorage
 
@@ -51,6 +51,13 @@ async def insert_keys(database: Database, *key_ids: str) -> None:
         for key_id in key_ids
     ]
     await database.write(lambda connection: connection.execute(insert(api_keys), rows))
+
+
+def job_counts(connection: Connection) -> dict[str, int]:
+    """How many jobs wait and run."""
+    column = jobs.c
+    query = select(column.status, func.count()).where(column.status.in_((QUEUED, RUNNING))).group_by(column.status)
+    return {QUEUED: 0, RUNNING: 0, **{row[0]: row[1] for row in connection.execute(query)}}
 
 
 async def until(happened: Callable[[], bool]) -> None:
@@ -240,7 +247,7 @@ class Shop:
         )
 
     async def row(self, job_id: str) -> Row[Any]:
-        row = await self.database.read(lambda connection: table.get(connection, job_id))
+        row = await self.database.read(lambda connection: reading.get(connection, job_id))
         assert row is not None
         return row
 

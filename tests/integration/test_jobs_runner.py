@@ -28,7 +28,7 @@ from calotype.jobs.expiry import Expiry
 from calotype.jobs.table import Claim
 from calotype.settings import JobSettings, Plan
 
-from .job_shop import LEASE_S, FakeMaker, Owners, Shop, principal, until
+from .job_shop import LEASE_S, FakeMaker, Owners, Shop, job_counts, principal, until
 
 
 class Gate:
@@ -94,7 +94,7 @@ async def test_no_more_run_at_once_than_there_are_places(shop: Shop) -> None:
     job_ids = await shop.accept(*[0] * 10)
     async with shop.running(concurrency=3):
         await until(lambda: shop.maker.running == 3)
-        assert await shop.database.read(table.counts) == {"queued": 7, "running": 3}
+        assert await shop.database.read(job_counts) == {"queued": 7, "running": 3}
         gate.open.set()
         await shop.until_final(*job_ids)
     assert shop.maker.most_running == 3
@@ -448,7 +448,7 @@ async def test_a_claim_whose_answer_was_lost_is_taken_up_though_its_worker_lives
         monkeypatch.setattr(shop.database, "write", losing_write)
         [lost] = await shop.accept(0)
         await shop.until_row(lost, lambda row: row.status == "running")
-        assert await shop.database.read(table.counts) == {"queued": 0, "running": 2}
+        assert await shop.database.read(job_counts) == {"queued": 0, "running": 2}
         for _ in range(3):  # the worker extends what it carries out, and that alone
             shop.wait_s(0.6)
             await shop.until_row(held, lambda row: row.lease_us == shop.time[0] + 1_000_000)

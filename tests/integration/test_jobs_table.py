@@ -10,10 +10,11 @@ from sqlalchemy import Connection, text
 
 from calotype.database import Database
 from calotype.errors import CaptureTimeout
-from calotype.jobs import table
+from calotype.jobs import reading, table
+from calotype.jobs.expiry import expired_jobs, forget_jobs
 from calotype.settings import JobSettings
 
-from .job_shop import LEASE_S, SECOND_US, START_US, Shop, principal
+from .job_shop import LEASE_S, SECOND_US, START_US, Shop, job_counts, principal
 
 INT32_MIN, INT32_MAX = -(2**31), 2**31 - 1
 
@@ -331,9 +332,9 @@ async def test_final_jobs_are_forgotten_after_their_time_and_others_never(shop: 
 
     async def expired() -> list[str]:
         gone = await shop.database.read(
-            lambda connection: table.expired(connection, retention_s=100, at_most=10, now_us=shop.clock)
+            lambda connection: expired_jobs(connection, retention_s=100, at_most=10, now_us=shop.clock)
         )
-        await shop.database.write(lambda connection: table.forget(connection, gone))
+        await shop.database.write(lambda connection: forget_jobs(connection, gone))
         return [each.job_id for each in gone]
 
     assert await expired() == []
@@ -341,7 +342,7 @@ async def test_final_jobs_are_forgotten_after_their_time_and_others_never(shop: 
     assert await expired() == [old]
     shop.wait_s(1_000)
     assert await expired() == [young]
-    counts = await shop.database.read(table.counts)
+    counts = await shop.database.read(job_counts)
     assert counts == {"queued": 1, "running": 1}
 
 
@@ -351,7 +352,7 @@ async def test_a_list_goes_on_where_it_ended_though_new_jobs_come(shop: Shop) ->
 
     async def page(before: int | None, status: str | None = None) -> list[tuple[int, str]]:
         rows = await shop.database.read(
-            lambda connection: table.listed(connection, "key0", status=status, before=before, at_most=3)
+            lambda connection: reading.listed(connection, "key0", status=status, before=before, at_most=3)
         )
         assert not any(hasattr(row, "body") for row in rows)
         return [(row.number, row.id) for row in rows]

@@ -17,7 +17,7 @@ from calotype.database.clock import database_now_us
 from calotype.delivery.lanes import Lanes
 from calotype.errors import PageCrashed
 from calotype.guard.policy import EgressPolicy
-from calotype.jobs import table
+from calotype.jobs import reading, table
 from calotype.jobs.desk import JobDesk, Wanted
 from calotype.jobs.endings import Endings
 from calotype.jobs.opening import JobParts
@@ -53,7 +53,7 @@ class Breaking(Database):
 
     async def write(self, work: Work[T], *, autocommit: bool = False) -> T:
         result = await super().write(work, autocommit=autocommit)
-        if not self.broken and "_end_done" in getattr(work, "__qualname__", ""):
+        if not self.broken and "Closing.made" in getattr(work, "__qualname__", ""):
             self.broken += 1
             raise OperationalError("COMMIT", {}, Exception("server closed the connection unexpectedly"))
         return result
@@ -112,6 +112,6 @@ async def test_a_cancelled_job_is_not_tried_again(database_url: str, tmp_path: P
         assert await database.write(
             lambda connection: endings.again(connection, taken.token, after_s=0, error=PageCrashed())
         )
-        row = await database.read(lambda connection: table.get(connection, "job"))
+        row = await database.read(lambda connection: reading.get(connection, "job"))
     assert row is not None
     assert (row.status, row.error, ended) == ("cancelled", None, ["cancelled"])

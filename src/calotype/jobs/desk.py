@@ -21,7 +21,7 @@ from calotype.delivery.answers import ClaimLost
 from calotype.delivery.names import Name
 from calotype.errors import IdempotencyConflict, InternalError, JobFinished, NotFound
 from calotype.guard.policy import EgressPolicy
-from calotype.jobs import table
+from calotype.jobs import reading, table
 from calotype.jobs.announcing import deliveries_of, webhook_check
 from calotype.jobs.bell import Bell, tell_cancel, tell_queued
 from calotype.jobs.endings import Endings
@@ -159,11 +159,11 @@ class JobDesk:
         """
 
         def work(connection: Connection) -> Seen | None:
-            row = table.get(connection, job_id)
+            row = reading.get(connection, job_id)
             if row is None or (account_id is not None and row.account_id != account_id):
                 return None
             is_queued = row.status not in (*FINAL, RUNNING)
-            return Seen(row, table.queue_position(connection, row) if is_queued else None)
+            return Seen(row, reading.queue_position(connection, row) if is_queued else None)
 
         seen = await self._database.read(work)
         if seen is None:
@@ -230,11 +230,11 @@ class JobDesk:
         def work(connection: Connection) -> Sequence[Row[Any]] | None:
             before = None
             if cursor is not None:
-                last = table.get(connection, cursor)
+                last = reading.get(connection, cursor)
                 if last is None or last.account_id != account_id:
                     return None
                 before = last.number
-            return table.listed(connection, account_id, status=status, before=before, at_most=at_most)
+            return reading.listed(connection, account_id, status=status, before=before, at_most=at_most)
 
         return await self._database.read(work)
 

@@ -15,7 +15,7 @@ from calotype.accounts import ledger
 from calotype.accounts.ledger import Account
 from calotype.database.clock import NowUs
 from calotype.errors import CalotypeError, PageCrashed
-from calotype.jobs import table
+from calotype.jobs import reading, table
 from calotype.jobs.bell import tell_final, tell_queued
 from calotype.schema import CACHE_HIT, CANCELLED, DONE, FAILED, jobs
 
@@ -54,7 +54,7 @@ class Endings:
             else:
                 ledger.settle(connection, account, row.id)
             return True
-        row = table.get(connection, claim.job_id)
+        row = reading.get(connection, claim.job_id)
         return row is not None and row.object_name == object_name
 
     def failed(self, connection: Connection, which: ColumnElement[bool], error: CalotypeError) -> bool:

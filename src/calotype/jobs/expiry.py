@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
+from dataclasses import dataclass
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Connection, and_, delete, select
 
 from calotype.database import Database
-from calotype.database.clock import NowUs
-from calotype.jobs import table
+from calotype.database.clock import NOW, NowUs
+from calotype.schema import FINAL, jobs
 from calotype.storage import Storage
 from calotype.webhooks import table as deliveries
 
@@ -17,6 +19,16 @@ _log = structlog.get_logger(__name__)
 
 _EVERY_S = 60.0
 _AT_ONCE = 500
+_SECOND_US = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Expired:
+    """A job that has been kept long enough."""
+
+    number: int
+    job_id: str
+    attempts: int
 
 
 def picture_name(job_id: str, attempt: int) -> str:
@@ -25,6 +37,19 @@ def picture_name(job_id: str, attempt: int) -> str:
     A number is given twice only to tries that did not get as far as a picture: others count.
     """
     return f"{job_id}-{attempt}"
+
+
+def expired_jobs(connection: Connection, *, retention_s: float, at_most: int, now_us: NowUs) -> list[Expired]:
+    """Final jobs older than `retention_s`."""
+    column = jobs.c
+    ended = and_(column.status.in_(FINAL), column.finished_us < NOW - round(retention_s * _SECOND_US))
+    query = select(column.number, column.id, column.attempts).where(ended).limit(at_most)
+    return [Expired(*row) for row in connection.execute(query, {"now_us": now_us(connection)})]
+
+
+def forget_jobs(connection: Connection, old: Collection[Expired]) -> None:
+    """Delete what `expired` has given, whose pictures are gone."""
+    connection.execute(delete(jobs).where(jobs.c.number.in_([each.number for each in old])))
 
 
 class Expiry:
@@ -52,7 +77,7 @@ class Expiry:
         They are those of all tries, as a worker may have died between storing one and saying so.
         """
         old = await self._database.read(
-            lambda connection: table.expired(
+            lambda connection: expired_jobs(
                 connection, retention_s=self._retention_s, at_most=_AT_ONCE, now_us=self._now_us
             )
         )
@@ -62,7 +87,7 @@ class Expiry:
 
         def forget(connection: Connection) -> int:
             if old:
-                table.forget(connection, old)
+                forget_jobs(connection, old)
             return deliveries.expire(connection, older_than_s=self._retention_s, at_most=_AT_ONCE, now_us=self._now_us)
 
         return max(len(old), await self._database.write(forget))

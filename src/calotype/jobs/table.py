@@ -17,12 +17,9 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Row,
-    Select,
     and_,
-    delete,
     func,
     insert,
-    or_,
     select,
     tuple_,
     update,
@@ -77,15 +74,6 @@ class Overdue:
     account_id: str
     attempts: int
     is_cancel_requested: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Expired:
-    """A job that has been kept long enough."""
-
-    number: int
-    job_id: str
-    attempts: int
 
 
 def rank_of(priority: int, arrival_us: int, aging_s: float) -> int:
@@ -277,51 +265,3 @@ def is_queued(job_id: str) -> ColumnElement[bool]:
 def request_cancel(connection: Connection, job_id: str) -> bool:
     """Mark a running job as unwanted; False if it does not run."""
     return connection.execute(update(jobs).where(is_running(job_id)).values(is_cancel_requested=True)).rowcount > 0
-
-
-def get(connection: Connection, job_id: str) -> Row[Any] | None:
-    """A job's row."""
-    return connection.execute(select(jobs).where(jobs.c.id == job_id)).one_or_none()
-
-
-def queue_position(connection: Connection, row: Row[Any]) -> int:
-    """The place in the queue of a job that waits: 1 is next."""
-    column = jobs.c
-    is_before = or_(column.rank < row.rank, and_(column.rank == row.rank, column.number < row.number))
-    query = select(func.count()).select_from(jobs).where(column.status == QUEUED, is_before)
-    return connection.execute(query).scalar_one() + 1
-
-
-def listed(
-    connection: Connection, account_id: str, *, status: str | None, before: int | None, at_most: int
-) -> Sequence[Row[Any]]:
-    """An account's jobs, newest first, without bodies; `before` is the number of the last one seen."""
-    column = jobs.c
-    query: Select[Any] = select(*(each for each in column if each.name != "body")).where(
-        column.account_id == account_id
-    )
-    if status is not None:
-        query = query.where(column.status == status)
-    if before is not None:
-        query = query.where(column.number < before)
-    return connection.execute(query.order_by(column.number.desc()).limit(at_most)).all()
-
-
-def expired(connection: Connection, *, retention_s: float, at_most: int, now_us: NowUs) -> list[Expired]:
-    """Final jobs older than `retention_s`."""
-    column = jobs.c
-    ended = and_(column.status.in_(FINAL), column.finished_us < NOW - round(retention_s * _SECOND_US))
-    query = select(column.number, column.id, column.attempts).where(ended).limit(at_most)
-    return [Expired(*row) for row in connection.execute(query, {"now_us": now_us(connection)})]
-
-
-def forget(connection: Connection, old: Collection[Expired]) -> None:
-    """Delete what `expired` has given, whose pictures are gone."""
-    connection.execute(delete(jobs).where(jobs.c.number.in_([each.number for each in old])))
-
-
-def counts(connection: Connection) -> dict[str, int]:
-    """How many jobs wait and run."""
-    column = jobs.c
-    query = select(column.status, func.count()).where(column.status.in_((QUEUED, RUNNING))).group_by(column.status)
-    return {QUEUED: 0, RUNNING: 0, **{row[0]: row[1] for row in connection.execute(query)}}
