@@ -76,6 +76,9 @@ async def _shot(pipe: Pipe, session: str, url: str) -> Image.Image:
     try:
         await pipe.send("Page.enable", session)
         await pipe.send("Page.setLifecycleEventsEnabled", session, enabled=True)
+        # Full Chromium's windows have a frame around the page.
+        screen: dict[str, Any] = {"width": WIDTH, "height": HEIGHT, "deviceScaleFactor": 1, "mobile": False}
+        await pipe.send("Emulation.setDeviceMetricsOverride", session, **screen)
         loader_id = (await pipe.send("Page.navigate", session, url=url))["loaderId"]
         for event in reached.values():
             with contextlib.suppress(TimeoutError):  # a page that never stops asking

@@ -4,6 +4,7 @@
 async (area, finishAnimations, limitMs) => {
   const MOST_ELEMENTS = 2000; // looked at for the layout: some 2 ms
   const EMPTY_CANVAS_MS = 150; // chart libraries begin with some frames in which there is nothing
+  const MOVING_MS = 40; // frames of a busy page may come closer together than the steps of what it draws
   const THUMBNAIL_PX = 64; // of a canvas: enough to see that it is being drawn
   const root = document.documentElement;
   const waits = { fonts: 0, images: 0, layout: 0 };
@@ -51,6 +52,7 @@ async (area, finishAnimations, limitMs) => {
 
   let hash = 0;
   let hasEmptyCanvas = false;
+  let mayMove = false;
   const mix = (value) => (hash = (Math.imul(hash, 31) + value) | 0);
   const mixText = (text) => {
     for (let index = 0; index < text.length && index < 200; index += 1) mix(text.charCodeAt(index));
@@ -58,6 +60,7 @@ async (area, finishAnimations, limitMs) => {
 
   let thumbnail = null;
   const mixDrawn = (canvas) => {
+    mayMove = true;
     thumbnail ??= new OffscreenCanvas(THUMBNAIL_PX, THUMBNAIL_PX).getContext("2d", { willReadFrequently: true });
     thumbnail.imageSmoothingQuality = "high"; // else most of its pixels are not looked at, and thin lines are missed
     thumbnail.clearRect(0, 0, THUMBNAIL_PX, THUMBNAIL_PX);
@@ -116,8 +119,10 @@ async (area, finishAnimations, limitMs) => {
       await frame();
       after = layout(roots);
       const now = performance.now();
-      if ((finishAnimations && finish()) || before !== after) alikeSince = now;
-      else if (!hasEmptyCanvas || now - alikeSince >= EMPTY_CANVAS_MS) break;
+      if ((finishAnimations && finish()) || before !== after) {
+        alikeSince = now;
+        mayMove = true;
+      } else if (now - alikeSince >= (hasEmptyCanvas ? EMPTY_CANVAS_MS : mayMove ? MOVING_MS : 0)) break;
       before = after;
     }
     if (!isLate) next(null);
