@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +15,10 @@ import httpx
 
 from calotype.accounts.opening import open_accounts
 from calotype.settings import Plan, Settings
-from tests.receiver import Received, Receiver
+from tests.receiver import Received, Receiver, refusing_port, running_receiver
 from tests.site.server import Site
 
-from .server_process import ServerProcess
+from .server_process import ServerProcess, running_server
 from .test_resilience import until
 
 PLANS = [
@@ -25,6 +26,7 @@ PLANS = [
     {"name": "thousand", "monthly_credits": 1_000},
     {"name": "slow", "requests_per_second": 0.01, "burst": 1},
 ]
+ADMIN_TOKEN = "b2f6d1c4a7e94f0d8c3b5a6e7f809112"
 TINY = {"width": 64, "height": 64}
 FINAL = {"done", "failed", "cancelled"}
 
@@ -148,3 +150,24 @@ def delivered(shop: Shop, job_id: str) -> dict[str, Any]:
 
 def received(shop: Shop, path: str) -> list[Received]:
     return [message for message in shop.receiver.received if message.path == path]
+
+
+def cancel_all(shop: Shop, key: str) -> None:
+    """So that no later test waits for the jobs of this one. Some may be cancelled already."""
+    with ThreadPoolExecutor(8) as clients:
+        for _ in clients.map(lambda job_id: shop.call("DELETE", f"/v1/jobs/{job_id}", key), walk(shop, key, 100)):
+            pass
+
+
+def key_on(shop: Shop, plan: str) -> str:
+    return make_key(shop.server.data_dir, plan)
+
+
+@contextmanager
+def running_shop(site: Site, data_dir: Path) -> Iterator[Shop]:
+    """One job at a time, a receiver for webhooks, a port where nobody listens, and the operator's API."""
+    with running_receiver() as receiver:
+        refusing = f"127.0.0.1:{refusing_port()}"
+        settings = settings_for(site, f"127.0.0.1:{receiver.port}", refusing, ADMIN__TOKEN=ADMIN_TOKEN)
+        with running_server(data_dir, **settings) as server:
+            yield Shop(server, site, receiver, refusing)

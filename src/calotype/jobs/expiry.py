@@ -48,7 +48,7 @@ def expired_jobs(connection: Connection, *, retention_s: float, at_most: int, no
 
 
 def forget_jobs(connection: Connection, old: Collection[Expired]) -> None:
-    """Delete what `expired` has given, whose pictures are gone."""
+    """Delete what `expired_jobs` has given, whose pictures are gone."""
     connection.execute(delete(jobs).where(jobs.c.number.in_([each.number for each in old])))
 
 
