@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,12 +17,12 @@ from calotype.accounts.limits import Standing
 from calotype.database import Database
 from calotype.delivery.names import idempotency_name
 from calotype.errors import CaptureTimeout, IdempotencyConflict, NotFound, QuotaReached, RateLimited
-from calotype.jobs import table
+from calotype.jobs import desk, table
 from calotype.schema import jobs
 from calotype.schema import ledger as ledger_table
 from calotype.settings import Plan
 
-from .job_shop import SECOND_US, Shop, principal, until
+from .job_shop import SECOND_US, Shop, insert_keys, principal, until
 
 TEN = Plan(name="ten", monthly_credits=10)
 ONE_A_SECOND = Plan(name="free", requests_per_second=1, monthly_credits=100)
@@ -225,3 +227,25 @@ async def test_the_list(shop: Shop) -> None:
     assert [row.id for row in rest] == job_ids[:1]
     for stranger in (other, "no job's"):
         assert await shop.desk.listed(principal(), status=None, cursor=stranger, at_most=2) is None
+
+
+async def test_on_sqlite_a_wait_ends_though_another_process_ran_the_job(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Processes on one file tell each other nothing."""
+    monkeypatch.setattr(desk, "_LOOK_AGAIN_S", 0.05)
+    async with AsyncExitStack() as stack:
+        databases = [Database(f"sqlite:///{tmp_path}/calotype.db") for _ in range(2)]
+        for database in databases:
+            await database.open()
+            stack.push_async_callback(database.close)
+        await databases[0].migrate()
+        await insert_keys(databases[0], "key0")
+        here, there = (Shop(database, tmp_path / "images") for database in databases)
+        for shop in (here, there):
+            await shop.database.listen(shop.bell.hear)
+        [job_id] = await here.accept(0)
+        waiting = asyncio.create_task(here.desk.wait(job_id, 3_600))
+        await until(lambda: job_id in here.bell._final)
+        await there.done(await there.claimed())
+        assert (await waiting).row.status == "done"

@@ -176,7 +176,7 @@ def _kept_webhook(webhook: Mapping[str, Any] | None) -> Mapping[str, Any] | None
     """What is known of a valid webhook, its URL as it is called: text as it came may have what no database keeps."""
     if webhook is None:
         return None
-    events = webhook.get("events")
+    events = list(dict.fromkeys(webhook.get("events") or ())) or None  # each once, however often it was sent
     return {"url": ada_url.URL(webhook["url"]).href, **({} if events is None else {"events": events})}
 
 

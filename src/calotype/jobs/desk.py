@@ -33,6 +33,7 @@ from calotype.webhooks.courier import Signers
 
 _CANCEL_WAIT_S = 5.0  # a running capture ends within 1 s, if its worker lives
 _RACE_PAUSE_S = 0.05
+_LOOK_AGAIN_S = 3.0
 _NO_SUCH_JOB = "There is no such job, or not any more."
 
 
@@ -171,19 +172,23 @@ class JobDesk:
         return seen
 
     async def wait(self, job_id: str, timeout_s: float, *, account_id: str | None = None) -> Seen:
-        """As `see`, once the job is final or the time is over. Nothing is asked of the database meanwhile."""
-        end = asyncio.get_running_loop().time() + timeout_s
+        """As `see`, once the job is final or the time is over.
+
+        PostgreSQL is asked nothing meanwhile. On SQLite another server may run the job, and tells nobody here.
+        """
+        clock = asyncio.get_running_loop().time
+        end, pause_s = clock() + timeout_s, _LOOK_AGAIN_S if self._database.is_sqlite else timeout_s
         with self._bell.awaiting(job_id) as may_be_final:
             while True:
                 may_be_final.clear()
                 seen = await self.see(job_id, account_id=account_id)
-                if seen.row.status in FINAL:
+                if seen.row.status in FINAL or clock() >= end:
                     return seen
                 try:
-                    async with asyncio.timeout_at(end):
+                    async with asyncio.timeout_at(min(end, clock() + pause_s)):
                         await may_be_final.wait()
                 except TimeoutError:
-                    return await self.see(job_id, account_id=account_id)
+                    pass
 
     async def cancel(self, job_id: str, *, account_id: str | None = None) -> Seen:
         """End a job: at once if it waits; if it runs, within a second, when its worker has heard of it.

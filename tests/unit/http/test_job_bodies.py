@@ -55,6 +55,8 @@ def test_of_a_webhook_only_what_is_known_is_kept() -> None:
     """What is unknown may be anything: a key that went astray, for instance."""
     [wanted] = job({"request": PAGE, "webhook": {"url": HOOK, "events": ["done"], "api_key": "calo_x"}}).wanted
     assert wanted.webhook == {"url": HOOK, "events": ["done"]}
+    [wanted] = job({"request": PAGE, "webhook": {"url": HOOK, "events": ["done", "failed"] * 9_000}}).wanted
+    assert wanted.webhook == {"url": HOOK, "events": ["done", "failed"]}
     [wanted] = job({"request": PAGE, "webhook": {"url": HOOK, "secret": "calo_x"}}).wanted
     assert wanted.webhook == {"url": HOOK}
 
