@@ -18,7 +18,7 @@ from calotype.jobs.making import JobMaker
 from calotype.schema import answers, ledger
 from calotype.storage.directory import DirectoryStorage
 
-from .job_shop import START_US, Shop, insert_keys, principal
+from .job_shop import LEASE_S, START_US, Shop, insert_keys, principal
 from .test_desk import Office
 
 URL = "https://example.com/"
@@ -226,3 +226,29 @@ async def test_a_commit_that_nobody_has_heard_of_changes_nothing(both: Both, mon
     assert (await both.capture(cache={"ttl_s": 60})).is_hit
     assert both.shop.pictures() == {row.object_name, f"{row.object_name}-cache", hit.object_name}
     assert await both.states() == {"settled": 1, "cache_hit": 1}
+
+
+async def test_copies_of_tries_that_died_before_their_commit_are_deleted(both: Both) -> None:
+    """When a later try is done, though it finds another's picture; and with a job that brings none, when it expires."""
+    shop, body = both.shop, {"url": URL, "cache": {"ttl_s": 600}}
+    await both.capture(**body)
+    both.office.capturer.script = lambda _: asyncio.sleep(3_600)
+    [cancelled] = await shop.accept(0, body={**body, "format": "png"})
+    await shop.until_row(cancelled, lambda row: row.status == "running")
+    [killed] = await shop.accept(0, body=body)
+    await shop.claimed("one that is killed")
+    for job_id in (cancelled, killed):
+        for name in (f"{job_id}-1", f"{job_id}-1-cache"):
+            await shop.storage.put(name, b"stored, then killed")
+    await shop.desk.cancel(cancelled)
+    shop.wait_s(LEASE_S + 1)
+    assert await shop.reap() == [killed]
+    [row] = await shop.until_final(killed)
+    assert (row.status, row.result["meta"]["cached"]) == ("done", True)
+    [kept] = [name for name in shop.pictures() if name.startswith("request-")]
+    mine = {f"{cancelled}-1", f"{cancelled}-1-cache"}
+    await shop.until_row(killed, lambda row: shop.pictures() == {kept, row.object_name, *mine})
+    expiry = Expiry(database=shop.database, storage=shop.storage, retention_s=30, now_us=shop.clock)
+    shop.wait_s(31)
+    assert await expiry.expire() == 2
+    assert shop.pictures() == {kept}

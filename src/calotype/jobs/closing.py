@@ -13,7 +13,7 @@ from calotype.database import Database
 from calotype.delivery.cached import ResultCache, content_of
 from calotype.errors import CalotypeError, InternalError, Overloaded, ShuttingDown
 from calotype.jobs.endings import Endings
-from calotype.jobs.expiry import picture_name
+from calotype.jobs.expiry import copy_name, picture_name
 from calotype.jobs.making import Made
 from calotype.jobs.table import Claim
 from calotype.settings import JobSettings
@@ -54,8 +54,7 @@ class Closing:
         except OSError as error:
             _log.error("job_not_stored", exc_info=error, job_id=claim.job_id)
             return await self.failed(claim, InternalError())
-        # A copy of its own, as job and cache forget theirs at different times.
-        copy, name = _copy_name(object_name), made.kept_as
+        copy, name = copy_name(object_name), made.kept_as
         is_copied = name is not None and await self._cache.store(copy, result)
 
         def work(connection: Connection) -> tuple[bool, list[str]]:
@@ -68,7 +67,7 @@ class Closing:
         is_ours, left_over = await self._database.write_surely(work)
         if is_ours:  # of a worker that died after it had stored them
             earlier = [picture_name(claim.job_id, attempt) for attempt in range(1, claim.attempts)]
-            left_over += earlier + [_copy_name(each) for each in earlier if name is not None]
+            left_over += earlier + [copy_name(each) for each in earlier]
         await self._delete(left_over)
         return "done" if is_ours else "lost"  # we were believed dead
 
@@ -103,7 +102,3 @@ class Closing:
                 connection, claim.token, after_s=after_s, error=error, is_counted=is_counted
             )
         )
-
-
-def _copy_name(object_name: str) -> str:
-    return f"{object_name}-cache"

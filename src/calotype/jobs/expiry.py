@@ -11,7 +11,7 @@ from sqlalchemy import Connection, and_, delete, select
 
 from calotype.database import Database
 from calotype.database.clock import NOW, NowUs
-from calotype.schema import FINAL, jobs
+from calotype.schema import DONE, FINAL, jobs
 from calotype.storage import Storage
 from calotype.webhooks import table as deliveries
 
@@ -29,6 +29,13 @@ class Expired:
     number: int
     job_id: str
     attempts: int
+    is_done: bool
+
+    @property
+    def object_names(self) -> list[str]:
+        """All that its tries may have stored, but for the cache's copy of a job that is done: that is the cache's."""
+        names = [picture_name(self.job_id, attempt) for attempt in range(1, self.attempts + 1)]
+        return names if self.is_done else names + [copy_name(name) for name in names]
 
 
 def picture_name(job_id: str, attempt: int) -> str:
@@ -39,11 +46,16 @@ def picture_name(job_id: str, attempt: int) -> str:
     return f"{job_id}-{attempt}"
 
 
+def copy_name(object_name: str) -> str:
+    """Of a picture's copy for the result cache, as job and cache forget theirs at different times."""
+    return f"{object_name}-cache"
+
+
 def expired_jobs(connection: Connection, *, retention_s: float, at_most: int, now_us: NowUs) -> list[Expired]:
     """Final jobs older than `retention_s`."""
     column = jobs.c
     ended = and_(column.status.in_(FINAL), column.finished_us < NOW - round(retention_s * _SECOND_US))
-    query = select(column.number, column.id, column.attempts).where(ended).limit(at_most)
+    query = select(column.number, column.id, column.attempts, column.status == DONE).where(ended).limit(at_most)
     return [Expired(*row) for row in connection.execute(query, {"now_us": now_us(connection)})]
 
 
@@ -82,8 +94,8 @@ class Expiry:
             )
         )
         for job in old:
-            for attempt in range(1, job.attempts + 1):
-                await self._storage.delete(picture_name(job.job_id, attempt))
+            for object_name in job.object_names:
+                await self._storage.delete(object_name)
 
         def forget(connection: Connection) -> int:
             if old:
