@@ -138,7 +138,8 @@ async def test_a_refresh_replaces_what_is_kept_and_deletes_it(both: Both) -> Non
     await both.capture(cache={"ttl_s": 60})
     row = await both.job(cache={"ttl_s": 60, "refresh": True})
     assert (await both.capture(cache={"ttl_s": 60})).result.image == await both.picture(row) == b"picture 2"
-    assert both.shop.pictures() == {row.object_name, f"{row.object_name}-cache"}
+    left = {row.object_name, f"{row.object_name}-cache"}
+    await both.shop.until_row(row.id, lambda _: both.shop.pictures() == left)  # after the job's end, which was awaited
 
 
 async def test_job_and_cache_forget_their_pictures_each_in_its_own_time(both: Both) -> None:
