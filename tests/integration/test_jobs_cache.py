@@ -111,9 +111,8 @@ async def test_of_many_alike_one_is_made(both: Both) -> None:
     assert len(both.shop.pictures()) == 21
 
 
-@pytest.mark.parametrize(
-    ("body", "hit"),
-    [
+async def test_a_job_has_the_rules_of_a_capture(both: Both) -> None:
+    cases: list[tuple[dict[str, Any], bool]] = [
         ({"cache": {"ttl_s": 60}, "render": {"timeout_ms": 5000}}, True),
         ({}, False),
         ({"cache": {"ttl_s": 0}}, False),
@@ -122,16 +121,14 @@ async def test_of_many_alike_one_is_made(both: Both) -> None:
         ({"cache": {"ttl_s": 10}}, False),
         ({"cache": {"ttl_s": 60}, "format": "png"}, False),
         ({"cache": {"ttl_s": 60}, "key_id": "key1"}, False),
-    ],
-    ids=str,
-)
-async def test_a_job_has_the_rules_of_a_capture(both: Both, body: dict[str, Any], hit: bool) -> None:
-    await both.capture(cache={"ttl_s": 60})
+    ]
+    for number in range(len(cases)):
+        await both.capture(url=f"{URL}{number}", cache={"ttl_s": 60})
     both.wait_s(20)
-    row = await both.job(**body)
-    assert row.status == "done"
-    assert row.result["meta"]["cached"] is hit
-    assert len(both.made) == 2 - hit
+    for number, (body, hit) in enumerate(cases):
+        row = await both.job(url=f"{URL}{number}", **body)
+        assert (row.status, row.result["meta"]["cached"]) == ("done", hit), body
+    assert len(both.made) == len(cases) * 2 - 1
 
 
 async def test_a_refresh_replaces_what_is_kept_and_deletes_it(both: Both) -> None:
