@@ -71,7 +71,7 @@ others = some(
         {"width": st.integers(1, 9_999)}, optional={"fit": st.sampled_from(["cover", "fill"])}
     ),
     cookies=st.dictionaries(tokens, cookie_values, max_size=3),
-    headers=st.dictionaries(tokens.map("X-{}".format), words, max_size=3),
+    headers=st.dictionaries(tokens.map(lambda token: f"X-{token.lower()}"), words, max_size=3),
     user_agent=st.from_regex(r"[A-Za-z/]{1,9}( \([a-z; ]{1,9}\))?", fullmatch=True),
     css=st.lists(words, max_size=3),
     js=st.one_of(words, st.lists(words, max_size=3)),

@@ -7,6 +7,7 @@ asked of it is kept in `requests`.
 from __future__ import annotations
 
 import asyncio
+import base64
 import contextlib
 import subprocess
 import threading
@@ -83,6 +84,15 @@ async def _echo(request: Request) -> Response:
     return HTMLResponse(f"<title>echo</title><ul>{lines}</ul>")
 
 
+async def _private(request: Request) -> Response:
+    """A green page for who sends `user` and `pass word`, and a red one for who does not."""
+    expected = "Basic " + base64.b64encode(b"user:pass word").decode()
+    if request.headers.get("authorization") == expected:
+        return HTMLResponse("<title>private</title><body style='background:#00ff00'><img src='/private.png'>")
+    challenge = {"WWW-Authenticate": 'Basic realm="private"'}
+    return HTMLResponse("<title>refused</title><body style='background:#ff0000'>", 401, challenge)
+
+
 async def _data(_: Request) -> Response:
     await asyncio.sleep(0.15)
     return JSONResponse({"colour": "#ff0000", "image": "/colour/0000ff?w=200&h=100"})
@@ -130,6 +140,8 @@ _ROUTES = [
     Route("/colour/{hex}", _colour),
     Route("/echo", _echo, methods=["GET", "POST"]),
     Route("/data.json", _data),
+    Route("/private", _private),
+    Route("/private.png", _private),
     Route("/font.ttf", _font),
     Route("/download", _download),
     Route("/no-content", lambda _: Response(status_code=204)),

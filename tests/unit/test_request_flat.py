@@ -131,7 +131,7 @@ def test_query_equals_json(text: str, fields: dict[str, Any]) -> None:
         ("cookies=nothing", "cookies", "cookies", "equals sign"),
         ("hide=" + "a" * 3000, "hide.0", "hide", "2048"),
         ("actions=click", "actions", "actions", "a list"),
-        ("metadata=title", "metadata", "metadata", "not supported yet"),
+        ("block_ads=1", "block.ads", "block_ads", "not supported yet"),
         ("export_format=gif", "format", "export_format", "`export_format` must be one of"),
     ],
     ids=lambda value: value[:30],

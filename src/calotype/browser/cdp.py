@@ -64,6 +64,10 @@ class Session:
         """Call `handler(params)` for each `event`, e.g. `Page.loadEventFired`, until the session ends."""
         self._handlers[event].append(handler)
 
+    def off(self, event: str, handler: Handler) -> None:
+        """Forget one handler of an event."""
+        self._handlers[event] = [each for each in self._handlers[event] if each != handler]
+
     def off_all(self, event: str) -> None:
         """Forget the handlers of an event."""
         self._handlers.pop(event, None)

@@ -18,6 +18,7 @@ _OPEN_TIMEOUT_S = 10.0
 _DISPOSE_TIMEOUT_S = 5.0
 _NOT_ACTIVE = "Not attached to an active page"
 _NOT_ACTIVE_PAUSE_S = 0.02
+_AUTO_ATTACH = {"autoAttach": True, "waitForDebuggerOnStart": True, "flatten": True}
 
 
 class Verdict(Protocol):
@@ -63,6 +64,8 @@ class Channel(Protocol):
 
 
 OpenChannel = Callable[[], Awaitable[Channel]]
+Prepare = Callable[[Session, str, str], None]
+"""Posts calls to a new session; with the target's type (CDP, `Target.TargetInfo`) and URL."""
 
 
 class Page:
@@ -77,6 +80,9 @@ class Page:
         self.context_id = context_id
         self.channel = channel
         self._connection = connection
+        self._related: dict[Session, str] = {}
+        self._prepare: Prepare | None = None
+        connection.root.on("Target.attachedToTarget", self._on_shared_worker)
         session.on("Inspector.targetCrashed", lambda _: session.lose("the page crashed"))
         session.on("Page.javascriptDialogOpening", self._dismiss_dialog)
 
@@ -138,6 +144,52 @@ class Page:
             return False
         return not self.is_lost
 
+    @property
+    def frame_sessions(self) -> list[Session]:
+        """The sessions whose frames make up the page: its own, and those of frames with a process of their own."""
+        return [self.session, *(session for session, kind in self._related.items() if kind == "iframe")]
+
+    async def browser_version(self) -> str:
+        """Chromium's version, such as `156.0.8078.79`."""
+        answer = await self._connection.root.call("Browser.getVersion")
+        return str(answer["product"]).partition("/")[2]
+
+    def follow(self, prepare: Prepare) -> None:
+        """Attach to each frame with a process of its own and each worker, as they come: `prepare` runs before them.
+
+        A page's session brings its frames, dedicated and service workers, and those bring theirs. Shared workers belong
+        to no page: the browser's session brings those of every context, and each page takes its own.
+        """
+        self._prepare = prepare
+        self._follow(self.session)
+        shared = [{"type": "shared_worker"}]
+        self._connection.root.post("Target.setAutoAttach", filter=shared, **_AUTO_ATTACH)
+
+    def _follow(self, parent: Session) -> None:
+        parent.on("Target.attachedToTarget", self._on_related)
+        parent.on("Target.detachedFromTarget", self._on_related_gone)
+        parent.post("Target.setAutoAttach", **_AUTO_ATTACH)
+
+    def _on_shared_worker(self, event: dict[str, Any]) -> None:
+        target = event["targetInfo"]
+        if target["type"] == "shared_worker" and target.get("browserContextId") == self.context_id:
+            self._on_related(event)
+
+    def _on_related(self, event: dict[str, Any]) -> None:
+        target = event["targetInfo"]
+        session = self._connection.session(event["sessionId"])
+        self._related[session] = target["type"]
+        if self._prepare is not None:
+            self._prepare(session, target["type"], target["url"])
+            if target["type"] != "shared_worker":
+                self._follow(session)
+        session.post("Runtime.runIfWaitingForDebugger")
+
+    def _on_related_gone(self, event: dict[str, Any]) -> None:
+        session = self._connection.session(event["sessionId"])
+        self._related.pop(session, None)
+        session.detach()
+
     async def call_when_active(self, method: str, **params: Any) -> dict[str, Any]:
         """As `session.call`, for methods that a page refuses for the moment between two documents."""
         while True:
@@ -162,7 +214,9 @@ class Page:
         except (TimeoutError, CdpError, ConnectionLost):
             pass  # the browser is gone or wedged: the pool's probe replaces it
         finally:
-            self.session.detach()
+            self._connection.root.off("Target.attachedToTarget", self._on_shared_worker)
+            for session in (self.session, *self._related):
+                session.detach()
             await self.channel.close()
 
     def _dismiss_dialog(self, params: dict[str, Any]) -> None:

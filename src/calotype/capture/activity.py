@@ -162,9 +162,9 @@ class PageActivity:
             self._changed.set()
 
     def _on_detached(self, event: dict[str, Any]) -> None:
-        if event.get("reason") != "swap":  # it goes on in another process
-            self.requests.drop_of_frame(event["frameId"])
-            self._changed.set()
+        # Gone, or going on in a process of its own, of whose requests nothing is told here; the load event awaits it.
+        self.requests.drop_of_frame(event["frameId"])
+        self._changed.set()
 
     def _on_navigated_within(self, event: dict[str, Any]) -> None:
         if event["frameId"] == self._frame_id:

@@ -57,7 +57,9 @@ class RequestsInFlight:
     def begin(self, event: dict[str, Any], *, is_after_load: bool) -> None:
         """`Network.requestWillBeSent`, which also tells of each redirect."""
         request_id, kind, url = event["requestId"], event.get("type", "Other"), event["request"]["url"]
-        if kind in UNAWAITED_TYPES or url.startswith(("data:", "blob:")):
+        # A worker's script is told of when it is asked for, and nothing of it afterwards.
+        is_worker = kind == "Script" and not event.get("loaderId")
+        if kind in UNAWAITED_TYPES or is_worker or url.startswith(("data:", "blob:")):
             return
         address = f"{kind} {event['request'].get('method')} {url.partition('?')[0]}"
         before = self._open.get(request_id)

@@ -55,6 +55,52 @@ class ActionOutcome(BaseModel):
     result: Any = Field(default=None, description="What `evaluate` gave, as JSON.")
 
 
+class Link(BaseModel):
+    """A link of the page."""
+
+    url: str
+    text: str = Field(description="What is read on it.")
+
+
+class ConsoleEntry(BaseModel):
+    """What a script of the page wrote to the console, or an exception that none caught."""
+
+    level: str = Field(description="`log`, `warning`, `error`, …, as in DevTools; `exception`.")
+    text: str = Field(description="2,000 characters at most.")
+    url: str | None = Field(default=None, description="Of the script.")
+    line: int | None = Field(default=None, description="In it, from 1.")
+
+
+class NetworkEntry(BaseModel):
+    """A request of the page."""
+
+    url: str
+    method: str
+    type: str = Field(description="As in DevTools: `Document`, `Script`, `Image`, `Fetch`, …")
+    status: int | None = Field(default=None, description="Null: there was no answer.")
+    bytes: int = Field(default=0, description="Of the body, unpacked.")
+    ms: int | None = Field(default=None, description="Until its end. Null: it had not ended.")
+    error: str | None = Field(default=None, description="Chromium's name for what went wrong.")
+
+
+class PageMetadata(BaseModel):
+    """What `metadata` asked for; null: it did not, or the page does not say."""
+
+    title: str | None = None
+    description: str | None = None
+    open_graph: dict[str, list[str]] | None = Field(
+        default=None, description="`og:` properties by their name without it; some come more than once."
+    )
+    icon: str | None = Field(default=None, description="URL of the largest icon.")
+    fonts: list[str] | None = Field(default=None, description="Families of the web fonts that were loaded.")
+    links: list[Link] | None = Field(default=None, description="To http and https, each once, 1,000 at most.")
+    text: str | None = Field(default=None, description="As it is read, 500,000 characters at most.")
+    html: str | None = Field(default=None, description="As the picture shows it, 1,000,000 characters at most.")
+    headers: dict[str, str] | None = Field(default=None, description="Of the page's answer, names in lower case.")
+    console: list[ConsoleEntry] | None = Field(default=None, description="The first 200.")
+    network: list[NetworkEntry] | None = Field(default=None, description="The first 1,000.")
+
+
 class CaptureMeta(BaseModel):
     """Facts about a picture. `width` and `height` are its pixels (for a PDF: the first page, in CSS pixels)."""
 
@@ -78,6 +124,7 @@ class CaptureMeta(BaseModel):
     )
     warnings: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
     actions: list[ActionOutcome] = Field(default_factory=list[ActionOutcome], description="What came of each step.")
+    metadata: PageMetadata | None = Field(default=None, description="What `metadata` asked for.")
     timings: Timings = Field(default_factory=Timings)
     waited_for: list[WaitedFor] = Field(
         default_factory=list[WaitedFor], description="What took the time until the picture; waits under 10 ms left out."

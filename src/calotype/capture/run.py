@@ -24,9 +24,19 @@ from calotype.capture.encode import CONTENT_TYPES, needs_encoding
 from calotype.capture.encoders import Encoders
 from calotype.capture.full_page import FullPage
 from calotype.capture.inject import inject
+from calotype.capture.mask import mask
+from calotype.capture.metadata import Metadata
 from calotype.capture.navigate import check_document, hold_still, navigate
 from calotype.capture.prepare import prepare, target_url
-from calotype.capture.result import ActionOutcome, CaptureMeta, CaptureResult, RequestInFlight, Timings, WaitedFor
+from calotype.capture.result import (
+    ActionOutcome,
+    CaptureMeta,
+    CaptureResult,
+    PageMetadata,
+    RequestInFlight,
+    Timings,
+    WaitedFor,
+)
 from calotype.capture.settle import settle
 from calotype.capture.shoot import Shot, print_pdf, shoot
 from calotype.capture.wait import wait_as_told, wait_delay
@@ -60,6 +70,7 @@ class _Facts:
     waited_for: list[WaitedFor]
     warnings: list[dict[str, Any]]
     actions: list[ActionOutcome]
+    metadata: PageMetadata | None
 
 
 class _Stopwatch:
@@ -143,6 +154,7 @@ class Capturer:
             requests_in_flight=facts.requests_in_flight,
             warnings=[*warnings, *facts.warnings],
             actions=facts.actions,
+            metadata=facts.metadata,
             timings=watch.timings,
             waited_for=facts.waited_for,
         )
@@ -159,6 +171,7 @@ class _Capture:
         self._settings = settings
         self._deadline = Deadline(request.render.timeout_ms / 1000)
         self._activity = PageActivity(page)
+        self._metadata = Metadata(page, request)
         self._world = World(page, self._activity)
         self._actions = Actions(page, self._world, self._activity, request, self._deadline)
         self._warnings: list[dict[str, Any]] = []
@@ -294,7 +307,7 @@ class _Capture:
         if request.format == "pdf":
             return await print_pdf(self._page)
         area = await captured_area(self._page, self._world, request)
-        self._cut_warnings = await cut_warnings(self._page, request)
+        self._cut_warnings = await cut_warnings(self._page, request) + await mask(self._world, request)
         shot = await shoot(self._page, request, area, max_pixels=self._settings.max_pixels)
         self._watch.lap("capture_ms")
         return shot
@@ -312,6 +325,7 @@ class _Capture:
             waited_for=self._deadline.waited_for(),
             warnings=[*self._warnings, *self._cut_warnings, *_dropped(self._page.channel)],
             actions=self._actions.outcomes,
+            metadata=await self._metadata.collect(self._world, self._activity.committed_id),
         )
 
 

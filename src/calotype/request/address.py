@@ -35,7 +35,7 @@ def normalise_url(text: str) -> str:
         raise _too_long(len(text))
     url = _parse(_with_scheme(text.strip(_C0_AND_SPACE)))
     if url.username or url.password:
-        raise _invalid("must not contain a user name or password; HTTP authentication is not supported yet")
+        raise _invalid("must not contain a user name or password; send `basic_auth`")
     if len(url.href) > URL_MAX_CHARS:
         raise _too_long(len(url.href))
     return url.href

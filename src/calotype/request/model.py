@@ -6,14 +6,17 @@ this server does not do yet is not the model's business but the parser's.
 
 from __future__ import annotations
 
+import difflib
 import json
 import re
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, cast
 
 from pydantic import AfterValidator, BeforeValidator, Field, StringConstraints, ValidationInfo, model_validator
 
 from calotype.request.actions import ACTIONS_MAX, Action
 from calotype.request.address import URL_MAX_CHARS, normalise_url
+from calotype.request.devices import DEVICES, device_name
 from calotype.request.identity import (
     BasicAuth,
     Cookie,
@@ -68,6 +71,15 @@ def _status_pattern(value: Any) -> Any:
         return value.strip().lower()
     kind = "invalid_value" if isinstance(value, str | int) and not isinstance(value, bool) else "wrong_type"
     raise Refusal("must be a status such as 503 or a class such as 4xx", kind)
+
+
+def _device(text: str) -> str:
+    name = device_name(text)
+    if name is None:
+        near = difflib.get_close_matches(text.lower(), {each.lower(): each for each in DEVICES}, n=1, cutoff=0.5)
+        hint = f"; the nearest is {device_name(near[0])}" if near else ""
+        raise Refusal(f"must be a device of the list in the reference{hint}")
+    return name
 
 
 Selectors = Annotated[Items[Selector], Field(max_length=LIST_MAX_ENTRIES)]
@@ -144,8 +156,19 @@ class CaptureRequest(Part):
         description="Window the page is laid out in.",
         examples=[{"width": 390, "height": 844, "scale": 3, "mobile": True}],
     )
-    device: Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=64)] | None = Field(
-        default=None, description="Preset of a device, overridden field by field by `viewport`.", examples=["iPhone 15"]
+    device: (
+        Annotated[
+            str,
+            StringConstraints(strip_whitespace=True, min_length=1, max_length=64),
+            AfterValidator(_device),
+            Field(json_schema_extra={"examples": list(DEVICES)}),
+        ]
+        | None
+    ) = Field(
+        default=None,
+        description="Preset of a device, by name: its viewport, overridden field by field by `viewport`, and its user "
+        "agent, overridden by `user_agent`.",
+        examples=["iPhone 15"],
     )
     transparent: bool = Field(
         default=False, description="No default background; for png, webp and avif.", examples=[True]
@@ -238,6 +261,22 @@ class CaptureRequest(Part):
     metadata: Items[Metadata] = Field(
         default=(), description="Facts about the page to return in `meta`.", examples=[["title", "links"]]
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _viewport_of_device(cls, fields: Any) -> Any:
+        """Complete `viewport` with the device's, so that a request that was kept is read back as the same."""
+        if not isinstance(fields, Mapping):
+            return fields
+        given = cast("Mapping[str, Any]", fields)
+        device = given.get("device")
+        name = device_name(device) if isinstance(device, str) else None
+        viewport = given.get("viewport", {})
+        if isinstance(viewport, Viewport):
+            viewport = viewport.model_dump(exclude_unset=True)
+        if name is None or not isinstance(viewport, Mapping):
+            return given
+        return {**given, "viewport": {**DEVICES[name].viewport(), **cast("Mapping[str, Any]", viewport)}}
 
     @model_validator(mode="after")
     def _fields_agree(self, info: ValidationInfo) -> CaptureRequest:

@@ -166,9 +166,16 @@ class Block(Part):
     trackers: bool = Field(default=False, description="Trackers and analytics.", examples=[True])
     cookie_banners: bool = Field(default=False, description="Consent banners.", examples=[True])
     chats: bool = Field(default=False, description="Chat widgets.", examples=[True])
-    resources: Items[Resource] = Field(default=(), description="Kinds of resources.", examples=[["media", "font"]])
+    resources: Items[Resource] = Field(
+        default=(),
+        description="Kinds of requests that are not made; `frame` is the documents of frames.",
+        examples=[["media", "font"]],
+    )
     urls: Annotated[Items[Glob], Field(max_length=LIST_MAX_ENTRIES)] = Field(
-        default=(), description="URL patterns with `*`.", examples=[["*://*.example.com/ads/*"]]
+        default=(),
+        description="Patterns for whole URLs; `*` stands for any characters. One without a scheme is for every scheme, "
+        "one that is only a host for everything there.",
+        examples=[["*://*.example.com/ads/*", "tracker.example"]],
     )
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import reduce
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from calotype.request.model import CaptureRequest
 
 NOT_YET = (
-    "device",
-    "basic_auth",
-    "mask",
-    "block",
-    "metadata",
+    "block.ads",
+    "block.trackers",
+    "block.cookie_banners",
+    "block.chats",
 )
-"""Fields validated but without effect yet: anything but the default is refused. Delete a line to enable one."""
+"""Paths of fields validated but without effect yet: all but the default is refused. Delete a line to enable one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,9 +38,11 @@ def contradictions(request: CaptureRequest) -> Iterator[Finding]:
 
 def not_yet(request: CaptureRequest) -> Iterator[Finding]:
     """Find what this version does not do."""
-    for name in NOT_YET:
-        if getattr(request, name) != type(request).model_fields[name].default:
-            yield Finding(name, "is not supported yet", kind="not_supported")
+    for path in NOT_YET:
+        *parents, name = path.split(".")
+        part = reduce(getattr, parents, request)
+        if getattr(part, name) != type(part).model_fields[name].default:
+            yield Finding(path, "is not supported yet", kind="not_supported")
 
 
 def without_effect(request: CaptureRequest) -> Iterator[Finding]:
@@ -73,6 +75,9 @@ def _encoding(request: CaptureRequest) -> Iterator[Finding]:
         for name in ("selector", "clip", "resize"):
             if getattr(request, name) is not None:
                 yield Finding(name, "can't be combined with format pdf, which prints the whole page", ("format",))
+        if request.mask:
+            message = "can't be combined with format pdf, which lays the page out anew; use `remove`, or `hide`"
+            yield Finding("mask", message, ("format",))
 
 
 def _area(request: CaptureRequest) -> Iterator[Finding]:

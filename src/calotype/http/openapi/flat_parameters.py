@@ -20,10 +20,11 @@ def flat_parameters() -> list[Json]:
 def _parameter(name: str, root: Json) -> Json:
     flat = FLAT_FIELDS[name]
     schema = _at(root, flat.path)
-    description = str(schema.get("description", ""))
-    if flat.path[0] in NOT_YET:
-        description += " Not supported yet."
     plain = _without_null(root, schema)
+    # pydantic leaves a description out where the part's own docstring says the same.
+    description = str(schema.get("description") or plain.get("description", ""))
+    if ".".join(flat.path) in NOT_YET:
+        description += " Not supported yet."
     parameter: Json = {"name": name, "in": "query", "description": description}
     if name in ALIASES or name == "delay":
         parameter["deprecated"] = True

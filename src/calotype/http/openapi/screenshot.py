@@ -43,11 +43,9 @@ def screenshot() -> Area:
 def _schemas() -> Json:
     request = with_definitions(CaptureRequest.model_json_schema(ref_template=REF + "{model}"))
     body = request.pop("CaptureRequest")
-    for name in NOT_YET:
-        field = body["properties"][name]
-        # pydantic leaves a description out where the part's own docstring says the same.
-        description = field.get("description") or _definition(request, field).get("description", "")
-        field["description"] = f"{description} Not supported yet."
+    for path in NOT_YET:
+        field = _field(body, request, path)
+        field["description"] = f"{field['description']} Not supported yet."
     body["properties"]["api_key"] = {"type": "string", "description": "The key, if it is not in a header."}
     body["oneOf"] = [{"required": ["url"]}, {"required": ["html"]}]
     answer = {
@@ -141,8 +139,12 @@ def meta_example(request_id: str) -> Json:
     return meta.model_dump()
 
 
-def _definition(definitions: Json, field: Json) -> Json:
-    return definitions.get(str(field.get("$ref", "")).rpartition("/")[2], {})
+def _field(body: Json, definitions: Json, path: str) -> Json:
+    """The field at a dotted path whose parts but the last are objects."""
+    *parents, name = path.split(".")
+    for parent in parents:
+        body = definitions[str(body["properties"][parent]["$ref"]).rpartition("/")[2]]
+    return body["properties"][name]
 
 
 def _response_form() -> Json:

@@ -1,0 +1,1 @@
+importScripts("facts.js"); fetch("/hit/dedicated"); postMessage(facts());

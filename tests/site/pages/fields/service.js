@@ -1,0 +1,1 @@
+importScripts("facts.js"); fetch("/hit/service"); onmessage = (event) => event.source.postMessage(facts());
