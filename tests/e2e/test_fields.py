@@ -175,3 +175,10 @@ def test_a_redirect_is_two_requests(server: ServerProcess, site: Site) -> None:
         ("/redirect?to=/echo", 302),
         ("/echo", 200),
     ]
+
+
+def test_the_raw_form_has_of_metadata_what_fits_into_a_header(server: ServerProcess) -> None:
+    query = {"html": f"<title>Short</title><p>{'word ' * 1000}", "metadata": "title,text,html", "format": "png"}
+    answer = server.client.get("/v1/screenshot", params=query, headers={"Authorization": f"Bearer {server.key}"})
+    assert answer.headers["content-type"] == "image/png"
+    assert answer.headers["x-calotype-metadata"] == '{"title":"Short"}'

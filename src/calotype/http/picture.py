@@ -102,12 +102,20 @@ def _header_value(name: str, value: Any) -> str:
     if isinstance(value, list):
         return _json_that_fits(value)  # pyright: ignore[reportUnknownArgumentType] - of dicts, both of them
     if isinstance(value, dict):
-        return json.dumps(value, separators=(",", ":"))
+        return _object_that_fits(value)  # pyright: ignore[reportUnknownArgumentType] - of texts, all of them
     if isinstance(value, str):
         # A URL is percent-encoded already; encoding its `%` again would make it another one.
         safe = f"{_PRINTABLE_ASCII}%" if name in {"url", "final_url"} else _PRINTABLE_ASCII
         return _cut(quote(value, safe=safe, errors="replace").strip())
     return str(value).lower()
+
+
+def _object_that_fits(values: dict[str, Any]) -> str:
+    """The object as ASCII JSON, without what is null, nor the longest entries if it is too long."""
+    entries = {name: json.dumps(value, separators=(",", ":")) for name, value in values.items() if value is not None}
+    while sum(len(name) + len(text) + 4 for name, text in entries.items()) > _HEADER_VALUE_MAX_CHARS:
+        del entries[max(entries, key=lambda name: len(entries[name]))]
+    return f"{{{','.join(f'{json.dumps(name)}:{text}' for name, text in entries.items())}}}".replace("\x7f", "\\u007f")
 
 
 def _json_that_fits(entries: list[Any]) -> str:
