@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -25,6 +26,7 @@ from starlette.staticfiles import StaticFiles
 
 from .hostile import ROUTES as HOSTILE_ROUTES
 from .pictures import solid_png
+from .verdicts import ROUTES as VERDICT_ROUTES
 
 PAGES = Path(__file__).with_name("pages")
 
@@ -110,6 +112,20 @@ async def _font(_: Request) -> Response:
     return Response(await asyncio.to_thread(_system_font), media_type="font/ttf")
 
 
+async def _icon_font(_: Request) -> Response:
+    """The same shapes for characters of the private use area alone."""
+    font = await asyncio.to_thread(_system_font)
+    glyphs = {0xE9A1: 40, 0xEA42: 50}
+    groups = b"".join(struct.pack(">III", code, code, glyph) for code, glyph in glyphs.items())
+    table = (
+        struct.pack(">HHHHI", 0, 1, 3, 10, 12) + struct.pack(">HHIII", 12, 0, 16 + len(groups), 0, len(glyphs)) + groups
+    )
+    (count,) = struct.unpack_from(">H", font, 4)
+    entry = next(at for at in range(12, 12 + 16 * count, 16) if font[at : at + 4] == b"cmap")
+    place = struct.pack(">II", len(font), len(table))  # OpenType, table directory: offset and length
+    return Response(font[: entry + 8] + place + font[entry + 16 :] + table, media_type="font/ttf")
+
+
 async def _download(_: Request) -> Response:
     return Response(b"PK", headers={"Content-Disposition": "attachment; filename=a.zip"}, media_type="application/zip")
 
@@ -148,6 +164,8 @@ _ROUTES = [
     Route("/hang", _hang),
     Route("/hang-once", _hang_once),
     *HOSTILE_ROUTES,
+    *VERDICT_ROUTES,
+    Route("/icons.ttf", _icon_font),
     Mount("/", StaticFiles(directory=PAGES, html=True)),
 ]
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from calotype.browser.cdp import ConnectionLost
@@ -33,6 +33,8 @@ class DocumentRequest:
     """Chromium's net error, e.g. `net::ERR_CONNECTION_RESET`."""
     has_content: bool = False
     """Whether any of its body could be read."""
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    """Of the answer, names in lower case."""
 
     @property
     def came_to_nothing(self) -> bool:
@@ -120,6 +122,7 @@ class PageActivity:
         if document is not None:
             document.status = event["response"]["status"]
             document.url = event["response"]["url"]
+            document.headers = {name.lower(): value for name, value in event["response"].get("headers", {}).items()}
         if event.get("type") in UNAWAITED_TYPES:
             self.requests.end(event["requestId"])
         self._changed.set()

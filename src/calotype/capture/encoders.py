@@ -13,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from calotype.capture.encode import encode
 from calotype.capture.shoot import Shot
+from calotype.capture.verdict.colours import Colours, colours_of
 from calotype.errors import CaptureTimeout
 from calotype.request import CaptureRequest
 
@@ -49,6 +50,10 @@ class Encoders:
                 return await asyncio.shield(work)
         except TimeoutError:
             raise CaptureTimeout("The picture took too long to encode. Ask for a smaller one, or for jpeg.") from None
+
+    async def colours(self, shot: Shot) -> Colours:
+        """As `colours.colours_of`, in a thread. It is not counted: pictures that are looked at are nearly empty."""
+        return await asyncio.get_running_loop().run_in_executor(self._threads, colours_of, shot.bands)
 
     def close(self) -> None:
         """End the threads when they are done with what they have; what waits for its turn never begins."""

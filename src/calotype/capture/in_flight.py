@@ -105,13 +105,13 @@ class RequestsInFlight:
         now = self._now()
         oldest: Iterable[_Request] = sorted(self._open.values(), key=lambda request: request.since)[:_TOLD]
         return [
-            RequestInFlight(url=_told_url(request.url), type=request.kind, ms=round((now - request.since) * 1000))
+            RequestInFlight(url=told_url(request.url), type=request.kind, ms=round((now - request.since) * 1000))
             for request in oldest
         ]
 
 
-def _told_url(url: str) -> str:
-    """A query holds keys and signatures more often than anything that helps to find the request."""
+def told_url(url: str) -> str:
+    """As callers may see it. A query holds keys and signatures more often than anything that helps to find it."""
     path, has_query, _ = _CREDENTIALS.sub(r"\1", url.partition("#")[0]).partition("?")
     if len(path) > _TOLD_URL_CHARS:
         return path[: _TOLD_URL_CHARS - 1] + "…"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -101,6 +101,31 @@ class PageMetadata(BaseModel):
     network: list[NetworkEntry] | None = Field(default=None, description="The first 1,000.")
 
 
+FlawKind = Literal[
+    "blank", "http_error", "challenge", "login_wall", "consent_banner", "pending_images", "missing_glyphs"
+]
+
+
+class Flaw(BaseModel):
+    """What is wrong with a picture."""
+
+    kind: FlawKind = Field(
+        description="`blank`: one colour or nearly; `http_error`: the page's status is 400 or above; `challenge`: a "
+        "bot wall; `login_wall`: a login instead of the page; `consent_banner`: one covers a part of it; "
+        "`pending_images`: some of its images are not there yet; `missing_glyphs`: no font has some of its characters."
+    )
+    evidence: str = Field(description="By what it is known: an element, an address, a number.")
+
+
+class Retry(BaseModel):
+    """What came of `retry_on_verdict`."""
+
+    because: list[FlawKind] = Field(description="What was wrong with the first picture that time may mend.")
+    kept: Literal["first", "second"] = Field(
+        description="The better of the two, which is answered; the first, too, if there was no time for a second."
+    )
+
+
 class CaptureMeta(BaseModel):
     """Facts about a picture. `width` and `height` are its pixels (for a PDF: the first page, in CSS pixels)."""
 
@@ -121,6 +146,12 @@ class CaptureMeta(BaseModel):
     requests_in_flight: list[RequestInFlight] = Field(
         default_factory=list[RequestInFlight],
         description="Of a partial picture: what the page still had no answer to, the oldest 20.",
+    )
+    verdict: Literal["ok"] | list[Flaw] = Field(
+        default="ok", description="`ok`, or what is wrong with the picture. Of a PDF `blank` is never told."
+    )
+    retry: Retry | None = Field(
+        default=None, description="What came of `retry_on_verdict`; null where nothing called for it."
     )
     warnings: list[dict[str, Any]] = Field(default_factory=list[dict[str, Any]])
     actions: list[ActionOutcome] = Field(default_factory=list[ActionOutcome], description="What came of each step.")

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -32,6 +33,7 @@ from calotype.capture.result import (
     ActionOutcome,
     CaptureMeta,
     CaptureResult,
+    Flaw,
     PageMetadata,
     RequestInFlight,
     Timings,
@@ -39,6 +41,17 @@ from calotype.capture.result import (
 )
 from calotype.capture.settle import settle
 from calotype.capture.shoot import Shot, print_pdf, shoot
+from calotype.capture.verdict import (
+    EVERYWHERE,
+    LONGER_S,
+    Evidence,
+    PageEvidence,
+    again,
+    flaws_of,
+    may_be_blank,
+    read_page,
+    verdict_of,
+)
 from calotype.capture.wait import wait_as_told, wait_delay
 from calotype.capture.world import World
 from calotype.errors import CaptureTimeout, InternalError, PageCrashed
@@ -63,6 +76,7 @@ class Precheck(Protocol):
 @dataclass(frozen=True, slots=True)
 class _Facts:
     title: str
+    asked_url: str | None
     final_url: str | None
     status_code: int | None
     partial_reason: str | None
@@ -71,6 +85,8 @@ class _Facts:
     warnings: list[dict[str, Any]]
     actions: list[ActionOutcome]
     metadata: PageMetadata | None
+    headers: Mapping[str, str]
+    page: PageEvidence
 
 
 class _Stopwatch:
@@ -118,6 +134,7 @@ class Capturer:
             CalotypeError: one of the table, always.
         """
         started = time.perf_counter()
+        retry = None
         if request.url is not None:
             self._policy.precheck(request.url, rules)
         async with self._pool.lease() as lease:
@@ -127,7 +144,10 @@ class Capturer:
             try:
                 # Every wait is bounded by itself; this is for one that was forgotten: it must not cost a page for ever.
                 async with asyncio.timeout(request.render.timeout_ms / 1000 + _SHOT_GRACE_S + 2 * _PULSE_S):
-                    shot, facts = await _Capture(lease.page, request, watch, self._settings).run(rules)
+                    capture = _Capture(lease.page, request, watch, self._settings)
+                    taken = await capture.run(rules)
+                    if request.retry_on_verdict:
+                        taken, retry = await again(taken, capture.run_longer, self._flaws)
             except TimeoutError as error:
                 raise CaptureTimeout("The page is too busy to be drawn; it never gave the picture.") from error
             except ConnectionLost as error:
@@ -137,6 +157,8 @@ class Capturer:
             except CdpError as error:
                 raise InternalError from error
         watch.lap("capture_ms")
+        flaws = await self._flaws(taken)
+        shot, facts = taken
         picture = await self._encoders.encode(shot, request) if needs_encoding(shot, request) else shot
         watch.lap("encode_ms")
         meta = CaptureMeta(
@@ -152,6 +174,8 @@ class Capturer:
             partial=facts.partial_reason is not None,
             partial_reason=facts.partial_reason,
             requests_in_flight=facts.requests_in_flight,
+            verdict=verdict_of(flaws),
+            retry=retry,
             warnings=[*warnings, *facts.warnings],
             actions=facts.actions,
             metadata=facts.metadata,
@@ -159,6 +183,12 @@ class Capturer:
             waited_for=facts.waited_for,
         )
         return CaptureResult(picture.data, CONTENT_TYPES[request.format], meta)
+
+    async def _flaws(self, taken: tuple[Shot, _Facts]) -> list[Flaw]:
+        shot, facts = taken
+        colours = await self._encoders.colours(shot) if _may_be_blank(shot) else None
+        where = (facts.asked_url, facts.final_url, facts.status_code, facts.headers)
+        return flaws_of(Evidence(facts.page, *where, colours))
 
 
 class _Capture:
@@ -176,6 +206,7 @@ class _Capture:
         self._actions = Actions(page, self._world, self._activity, request, self._deadline)
         self._warnings: list[dict[str, Any]] = []
         self._cut_warnings: list[dict[str, Any]] = []
+        self._area: Area | None = None
         self._in_flight: list[RequestInFlight] = []
 
     async def run(self, rules: TargetRules) -> tuple[Shot, _Facts]:
@@ -196,6 +227,23 @@ class _Capture:
                 return await self._draw(partial_reason)
         except DeadlineReached as reached:
             raise CaptureTimeout("The page is too busy to be drawn; it never gave the picture.") from reached
+
+    async def run_longer(self, rest_s: float) -> tuple[Shot, _Facts]:
+        """After `run`: another picture after a rest and settling again, `LONGER_S` at most, before the deadline.
+
+        Raises as `run`, and:
+            DeadlineReached: before it was there.
+        """
+        longer = Deadline(min(LONGER_S, self._deadline.remaining_s / 2))
+        finish = self._request.render.animations == "settle"
+        async with self._deadline.waiting_for("a second picture", "retry"):
+            with suppress(DeadlineReached):
+                async with longer.waiting_for("a rest"):
+                    await asyncio.sleep(rest_s)
+                await settle(self._world, self._activity, longer, area=self._area, finish_animations=finish)
+            self._watch.lap("settle_ms")
+            check_document(self._page, self._request, self._activity)
+            return await self._draw(None)
 
     async def _load(self) -> None:
         request, render = self._request, self._request.render
@@ -300,20 +348,22 @@ class _Capture:
         return True
 
     async def _picture(self, partial_reason: str | None) -> tuple[Shot, _Facts]:
-        return await self._shoot(), await self._facts(partial_reason)
+        shot = await self._shoot()
+        return shot, await self._facts(partial_reason, shot)
 
     async def _shoot(self) -> Shot:
         request = self._request
         if request.format == "pdf":
+            self._area = EVERYWHERE
             return await print_pdf(self._page)
-        area = await captured_area(self._page, self._world, request)
+        self._area = area = await captured_area(self._page, self._world, request)
         self._cut_warnings = await cut_warnings(self._page, request) + await mask(self._world, request)
         shot = await shoot(self._page, request, area, max_pixels=self._settings.max_pixels)
         self._watch.lap("capture_ms")
         return shot
 
-    async def _facts(self, partial_reason: str | None) -> _Facts:
-        page_facts: dict[str, str] = await self._world.run("facts")
+    async def _facts(self, partial_reason: str | None, shot: Shot) -> _Facts:
+        page_facts, evidence = await read_page(self._world, self._area, may_be_blank=_may_be_blank(shot))
         document = self._activity.document
         is_html = self._request.html is not None
         return _Facts(
@@ -326,7 +376,14 @@ class _Capture:
             warnings=[*self._warnings, *self._cut_warnings, *_dropped(self._page.channel)],
             actions=self._actions.outcomes,
             metadata=await self._metadata.collect(self._world, self._activity.committed_id),
+            asked_url=self._request.url,
+            headers=document.headers if document and not is_html else {},
+            page=evidence,
         )
+
+
+def _may_be_blank(shot: Shot) -> bool:
+    return may_be_blank(shot.format, sum(map(len, shot.bands)), shot.width_px, shot.height_px)
 
 
 def _dropped(channel: Channel) -> list[dict[str, Any]]:

@@ -99,6 +99,8 @@ def capture(
         click.echo(f"warning: {warning['message']}", err=True)
     if meta["partial"]:
         click.echo(f"partial: {meta['partial_reason']}", err=True)
+    for flaw in () if meta["verdict"] == "ok" else meta["verdict"]:
+        click.echo(f"verdict: {flaw['kind']}: {flaw['evidence']}", err=True)
     if as_json:
         click.echo(json.dumps(meta, indent=2, ensure_ascii=False), err=str(output) == "-")
     else:

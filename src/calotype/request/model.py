@@ -255,6 +255,11 @@ class CaptureRequest(Part):
     fail_on_status: Annotated[Items[StatusPattern], Field(max_length=LIST_MAX_ENTRIES)] = Field(
         default=(), description="Statuses of the page itself that fail the capture.", examples=[["4xx", 503]]
     )
+    retry_on_verdict: bool = Field(
+        default=False,
+        description="If the picture is blank, a bot wall or lacks images: take one more, later, and keep the better.",
+        examples=[True],
+    )
     cache: Cache = Field(
         default=Cache(), description="Whether an earlier picture will do.", examples=[{"ttl_s": 86_400}]
     )
