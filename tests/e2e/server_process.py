@@ -21,6 +21,7 @@ from PIL import Image
 from tests.site.pictures import opened
 
 _STOP_S = 40  # more than server.shutdown_grace_s and what may follow
+_RUNS_JOBS = re.compile("calotype runs jobs")
 _ADDRESS = re.compile(r"http://[\d.]+:\d+")
 
 
@@ -137,7 +138,7 @@ def running_worker(data_dir: Path, **settings: str) -> Iterator[ServerProcess]:
         assert process.stdout is not None
         for line in process.stdout:
             output.append(line)
-            if line.startswith("calotype runs jobs"):
+            if _RUNS_JOBS.match(line):
                 told.set()
         told.set()
 
@@ -145,7 +146,7 @@ def running_worker(data_dir: Path, **settings: str) -> Iterator[ServerProcess]:
     reader.start()
     try:
         told.wait(60)
-        assert process.poll() is None, f"the worker did not start ({process.poll()}):\n{''.join(output)}"
+        assert any(map(_RUNS_JOBS.match, output)), f"the worker did not start ({process.poll()}):\n{''.join(output)}"
         with httpx.Client() as client:
             yield ServerProcess(process, "", "", data_dir, client, output)
     finally:

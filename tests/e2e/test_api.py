@@ -103,13 +103,10 @@ def test_strict_handling_makes_them_errors(server: ServerProcess) -> None:
 @pytest.mark.parametrize(
     "field",
     [
-        {"device": "iPhone 15"},
-        {"basic_auth": {"username": "a", "password": "b"}},
-        {"mask": ["p"]},
         {"block": {"ads": True}},
-        {"metadata": ["links"]},
+        {"block": {"cookie_banners": True}},
     ],
-    ids=lambda field: next(iter(field)),
+    ids=str,
 )
 def test_a_field_without_effect_yet_says_so(server: ServerProcess, field: dict[str, Any]) -> None:
     error = error_of(server.screenshot(html="<p>x", **field), 400, "invalid_request")

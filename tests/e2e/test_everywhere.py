@@ -98,11 +98,11 @@ def test_device(either: ServerProcess, site: Site) -> None:
     everyone = (*DOCUMENTS, *WORKERS)
     for name, value in {"agent": agent, "platform": "Android", "mobile": True}.items():
         assert values(seen, everyone, name) == [value] * 7, name
-    for name, value in {"touch": True, "width": 412, "height": 915}.items():
-        assert values(seen, DOCUMENTS, name) == [value] * 4, name
-    # Chromium draws a frame with a process of its own at the right scale, but tells it another.
-    told = DOCUMENTS if either.data_dir.name.startswith("data") else ("page", "same")
-    assert values(seen, told, "ratio") == [2.625] * len(told)
+    assert values(seen, DOCUMENTS, "touch") == [True] * 4
+    # Chromium draws a frame with a process of its own at the right scale, but tells it of another screen.
+    told = ("page", "same") if either.data_dir.name.startswith("isolating") else DOCUMENTS
+    for name, value in {"ratio": 2.625, "width": 412, "height": 915}.items():
+        assert values(seen, told, name) == [value] * len(told), name
     assert {request.headers["user-agent"] for request in site.requests} == {agent}
 
 

@@ -86,6 +86,7 @@ _WHOLE: dict[str, tuple[int, dict[int | tuple[int, int], Colour]]] = {
         {25: blocks.RED, (100, 5000): blocks.YELLOW, 75: _TEXT, 5000: blocks.GREEN, 5075: blocks.BLUE},
     ),
     "shell-absolute": (5050, {25: blocks.RED, (100, 600): blocks.YELLOW, 75: _TEXT, 5000: blocks.GREEN}),
+    "shell-scroll": (7000, {500: blocks.RED, 3500: blocks.RED, 6500: blocks.RED}),
     "shell-shadow": (5000, {25: _TEXT, 4850: _TEXT, 4950: blocks.GREEN}),
     # What is as high as the viewport stays so.
     "shell-slides": (2160, {10: blocks.RED, 730: blocks.GREEN, 1450: blocks.BLUE}),

@@ -76,7 +76,8 @@ TABLE = [
     # Dialogs, prompts and windows hold nothing up.
     *picture("alert_loop", "print", "prompts", "fullscreen", "file_input", "popup_links", "close", "auth_sub"),
     *picture("popup_bomb", "half_surrogate_title", "huge_title", "auth", "beforeunload"),
-    *partial("alert_for_ever", "alert_after_load", "mailto"),
+    *picture("mailto"),
+    *partial("alert_for_ever", "alert_after_load"),
     # Going elsewhere, once or for ever.
     *picture("hash_storm", "push_state", "form_storm", "document_open", delay_ms=100),
     *one_of("partial", "capture_timeout", names=["meta_refresh", "refresh_header", "reload", "reload_after_load"]),
@@ -87,14 +88,15 @@ TABLE = [
     *picture("service_workers", "shared_workers", "local_storage", "cookies", "web_sockets", delay_ms=200),
     *picture("worker_tree", "nested_frames"),
     *one_of("picture", "partial", "capture_timeout", names=["worker_fork", "many_frames", "fetches", "console_flood"]),
-    *one_of("picture", "partial", names=["event_sources"]),
+    *one_of("picture", "partial", "capture_timeout", names=["event_sources"]),
     # Pictures and other documents.
     *picture("png_bomb", "svg_laughs_image", "css_bomb", "filters", "huge_page", "video", "huge_canvas", "picture.svg"),
     *picture("laughs.svg", "laughs.xml", "spin.js", "bomb.png", "text.txt", "data.json", "tree.xml", colour=None),
     *picture("broken.xhtml", "nothing", "cut_gzip", "bad_charset", "document_write", colour=None),
     *fails("target_unreachable", "document.pdf", "endless_download", "unknown_type"),
     # Answers that never end, or lie.
-    *partial("endless_image", "endless_video", "video.webm", "endless_multipart", colour=None),
+    *picture("endless_video", "video.webm", colour=None),
+    *partial("endless_image", "endless_multipart", colour=None),
     *fails("capture_timeout", "slow_drip", "ten_gigabytes", timeout_ms=HASTY_MS),
     *one_of("capture_timeout", "partial", "target_unreachable", names=["gzip_bomb"]),
     *fails("target_unreachable", "bad_gzip", "bad_brotli", "many_encodings"),

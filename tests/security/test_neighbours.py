@@ -37,7 +37,8 @@ def under_attack(server: ServerProcess, site: Site, name: str) -> tuple[threadin
     path = f"/hostile/{name}"
     before = len(site.seen(path))
     answers: list[httpx.Response] = []
-    body = {"url": f"{site.url}{path}", "render": {"timeout_ms": 4000, "delay_ms": 3000}}
+    open_s = 15 if name in MEMORY_HOGS else 3  # a hog is ended as soon as it holds too much
+    body = {"url": f"{site.url}{path}", "render": {"timeout_ms": (open_s + 1) * 1000, "delay_ms": open_s * 1000}}
     thread = threading.Thread(target=lambda: answers.append(server.screenshot(**body)))
     thread.start()
     until(lambda: len(site.seen(path)) > before, f"{path} is asked for")

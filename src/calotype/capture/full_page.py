@@ -45,13 +45,15 @@ class FullPage:
         """Raises as `settle`."""
         loads = self._request.render.scroll is not False
         async with self._deadline.waiting_for("the page to unfold", "scroll"):
-            hidden_px = await self._world.run("unfold", loads)
-            if hidden_px and self._is_fit(height := self._viewport_height + math.ceil(hidden_px)):
+            shell: dict[str, float] = await self._world.run("unfold", loads)
+            height = self._viewport_height + math.ceil(shell["hidden"])
+            if shell["hidden"] and self._is_fit(height):
                 self._viewport_height = height
                 await set_screen(self._page, self._request, height)
         if loads:
             self._ends_at = _now() + min(_GROWTH_S, self._deadline.remaining_s / 2)
-            pause_ms = _THROTTLED_MS if await self._listens_to_scrolling() else 0
+            listens = shell["unfolded"] > 0 or await self._listens_to_scrolling()
+            pause_ms = _THROTTLED_MS if listens else 0
             if not await self._stand_tall(pause_ms):
                 await self._scroll_through(pause_ms)
         async with self._deadline.waiting_for("the page's size"):
@@ -87,6 +89,7 @@ class FullPage:
         height = (await self._area()).height
         while height > seen:
             async with self._deadline.waiting_for("scrolling", "scroll"):
+                await self._world.run("tell_of_scrolling", pause_ms)
                 left_ms = max(0.0, self._ends_at - _now()) * 1000
                 await self._world.run("scroll_through", seen, self._request.max_height, pause_ms, left_ms)
             seen = height

@@ -2,5 +2,6 @@
 async (pauseMs) => {
   if (!pauseMs) return;
   document.dispatchEvent(new Event("scroll", { bubbles: true }));
+  for (const scroller of globalThis.calotypeScrollers ?? []) scroller.dispatchEvent(new Event("scroll"));
   await new Promise((resolve) => setTimeout(resolve, pauseMs));
 }

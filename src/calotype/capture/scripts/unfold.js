@@ -1,11 +1,12 @@
 // Makes the document as high as what can be scrolled to in it. An app shell, one screen high with a scroller inside,
 // becomes as high as the scroller's content; what waits for a reader to come near is told to come now.
-// Answers how many CSS pixels are still hidden in a shell that does not unfold.
+// Answers how many CSS pixels are still hidden in a shell that does not unfold, and how many scrollers did.
 (mayLoad) => {
   const MOST_ROUNDS = 5; // scrollers in scrollers
   const SHARE = 0.25; // of the viewport: what is smaller is a box in a page, not the page
   const root = document.documentElement;
-  if (!root) return 0;
+  globalThis.calotypeScrollers = []; // that are told of scrolling they will not do any more
+  if (!root) return { hidden: 0, unfolded: 0 };
 
   const everything = function* (tree) {
     for (const element of tree.querySelectorAll("*")) {
@@ -76,19 +77,21 @@
     hidden = hiddenPx(scroller);
     unfold(scroller);
     const unfolded = scroller.getBoundingClientRect();
-    if (root.scrollHeight >= unfolded.bottom + scrollY - 1 && hiddenPx(scroller) <= 1) hidden = 0;
-    else {
+    if (root.scrollHeight >= unfolded.bottom + scrollY - 1 && hiddenPx(scroller) <= 1) {
+      hidden = 0;
+      globalThis.calotypeScrollers.push(scroller);
+    } else {
       restore();
       break;
     }
   }
 
   if (mayLoad) {
-    for (const element of everything(document)) {
-      if (element.loading === "lazy") element.loading = "eager";
-      if (getComputedStyle(element).contentVisibility === "auto")
-        element.style.setProperty("content-visibility", "visible", "important");
-    }
+    const elements = [...everything(document)];
+    for (const element of elements) if (element.loading === "lazy") element.loading = "eager";
+    // All are read before any is written: each write would have the next read lay out again.
+    const unseen = elements.filter((element) => getComputedStyle(element).contentVisibility === "auto");
+    for (const element of unseen) element.style.setProperty("content-visibility", "visible", "important");
   }
-  return hidden;
+  return { hidden, unfolded: globalThis.calotypeScrollers.length };
 }
