@@ -117,6 +117,9 @@ BAD = {
         "<p>Wir verwenden Cookies.</p><a href=#>Alle akzeptieren</a></div>",
         ("consent_banner",),
     ),
+    "banner-of-a-full-page": Page(
+        _PROSE * 3 + _BANNER.format(" class=cookie-bar", "Got it"), ("consent_banner",), asked={"full_page": True}
+    ),
     "pending": Page(
         f"<img src='/hang?secret=1' width=400 height=300>{_PROSE}",
         ("pending_images",),
@@ -195,6 +198,10 @@ ORDINARY = {
         "<script src='/cdn-cgi/challenge-platform/scripts/jsd/main.js'></script>"
     ),
     "behind-imperva": Page(f"{_PROSE}<script src='/_Incapsula_Resource?SWJIYLWA=1'></script>"),
+    "cookie-recipe": Page(
+        f"<body class=cookie-recipes><div id=cookie-list style='position:sticky;top:0'>Use brown sugar. {_PROSE[:90]}"
+        f"<button>Print</button></div>{_PROSE}"
+    ),
     "cookie-policy": Page(
         "<header style='position:sticky;top:0;background:#fff'><a href=/>Home</a> <a href=/cookies>Cookie policy</a> "
         f"<button>Menu</button></header><h1>How we use cookies</h1>{_PROSE}<button>Accept all cookies</button>"

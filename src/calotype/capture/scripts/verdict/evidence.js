@@ -193,12 +193,13 @@
     const rows = [0.03, 0.15, 0.27, 0.39, 0.5, 0.61, 0.73, 0.85, 0.97].map((y) => [0.5, y]);
     const points = [...rows, [0.12, 0.5], [0.88, 0.5], [0.12, 0.85], [0.88, 0.85], [0.12, 0.97], [0.88, 0.97]];
     const seen = new Set(points.map(([x, y]) => topmost(x * innerWidth, y * innerHeight)));
+    const called = each("[id*=cookie i], [class*=cookie i], [id*=consent i], [class*=consent i]").slice(0, 30);
     const dialogs = each("dialog[open], [role=dialog], [role=alertdialog]");
-    return [...new Set([...seen].map(overlayOf).concat(dialogs).filter(Boolean))];
+    return [...new Set([...seen, ...called].map(overlayOf).concat(dialogs).filter(Boolean))];
   };
   const shareOf = (box) => {
-    const width = Math.min(box.right, innerWidth) - Math.max(box.left, 0);
-    const height = Math.min(box.bottom, innerHeight) - Math.max(box.top, 0);
+    const width = Math.min(box.right, right) - Math.max(box.left, left);
+    const height = Math.min(box.bottom, bottom) - Math.max(box.top, top);
     return width > 0 && height > 0 ? (width * height) / (innerWidth * innerHeight) : 0;
   };
   // Of a container without a size: that of the largest of what is positioned in it.
