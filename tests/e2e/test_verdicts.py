@@ -12,23 +12,29 @@ from tests.site.verdicts import BAD, LATE, ORDINARY, Page
 
 from .server_process import ServerProcess
 
+PAGES = {**BAD, **LATE, **ORDINARY}
+
 
 def verdict(server: ServerProcess, site: Site, name: str, page: Page, **asked: Any) -> Any:
     return server.picture(url=f"{site.url}/verdict/{name}", **{**page.asked, **asked})[1]["verdict"]
 
 
 @pytest.fixture(scope="module")
-def verdicts(server: ServerProcess, site: Site) -> dict[str, Any]:
+def metas(server: ServerProcess, site: Site) -> dict[str, Any]:
     """Of all the pages, by name; captured as jobs, which the server runs side by side."""
-    pages = {**BAD, **ORDINARY}
-    jobs = [{"request": {"url": f"{site.url}/verdict/{name}", **page.asked}} for name, page in pages.items()]
+    requests = {name: {"url": f"{site.url}/verdict/{name}", **page.asked} for name, page in PAGES.items()}
+    requests |= {
+        f"{name}, retried": {**requests[name], "retry_on_verdict": True}
+        for name in (*LATE, "nothing", "not-found", "article")
+    }
+    jobs = [{"request": request} for request in requests.values()]
     headers = {"X-API-Key": server.key}
     accepted = server.client.post("/v1/jobs/batch", json={"jobs": jobs}, headers=headers).json()["jobs"]
     found: dict[str, Any] = {}
-    for name, job in zip(pages, accepted, strict=True):
+    for name, job in zip(requests, accepted, strict=True):
         done = server.client.get(job["status_url"], params={"wait": 60}).json()
         assert done["status"] == "done", done
-        found[name] = done["result"]["meta"]["verdict"]
+        found[name] = done["result"]["meta"]
     return found
 
 
@@ -41,8 +47,8 @@ def test_there_are_enough_of_them() -> None:
 
 
 @pytest.mark.parametrize("name", BAD)
-def test_a_bad_page(verdicts: dict[str, Any], name: str) -> None:
-    found = verdicts[name]
+def test_a_bad_page(metas: dict[str, Any], name: str) -> None:
+    found = metas[name]["verdict"]
     assert found != "ok"
     assert tuple(flaw["kind"] for flaw in found) == BAD[name].kinds
     assert BAD[name].evidence in found[0]["evidence"]
@@ -50,8 +56,9 @@ def test_a_bad_page(verdicts: dict[str, Any], name: str) -> None:
 
 
 @pytest.mark.parametrize("name", ORDINARY)
-def test_an_ordinary_page(verdicts: dict[str, Any], name: str) -> None:
-    assert verdicts[name] == "ok"
+def test_an_ordinary_page(metas: dict[str, Any], name: str) -> None:
+    assert metas[name]["verdict"] == "ok"
+    assert metas[name]["retry"] is None
 
 
 def test_a_picture_of_one_colour_that_was_asked_for(server: ServerProcess, site: Site) -> None:
@@ -88,22 +95,25 @@ def test_the_raw_form_has_it_in_a_header(server: ServerProcess, site: Site) -> N
 @pytest.mark.parametrize(
     ("name", "because"), [("late", "blank"), ("late-image", "pending_images"), ("challenge-that-passes", "challenge")]
 )
-def test_what_time_mends_is_taken_again(server: ServerProcess, site: Site, name: str, because: str) -> None:
+def test_what_time_mends_is_taken_again(metas: dict[str, Any], name: str, because: str) -> None:
+    assert [flaw["kind"] for flaw in metas[name]["verdict"]] == [because]
+    assert metas[name]["retry"] is None
+    retried = metas[f"{name}, retried"]
+    assert retried["retry"] == {"because": [because], "kept": "second"}
+    assert retried["verdict"] == "ok"
+
+
+def test_a_second_picture_only_where_time_may_mend_it(metas: dict[str, Any]) -> None:
+    retried = metas["nothing, retried"]
+    assert retried["retry"]["because"] == ["blank"]
+    assert [flaw["kind"] for flaw in retried["verdict"]] == ["blank"]
+    assert [metas[f"{name}, retried"]["retry"] for name in ("not-found", "article")] == [None, None]
+
+
+def test_two_pictures_cost_one_credit(server: ServerProcess, site: Site) -> None:
     usage = {"url": "/v1/usage", "headers": {"X-API-Key": server.key}}
     used = server.client.get(**usage).json()["credits"]["used"]
-    asked = {"url": f"{site.url}/verdict/{name}", **LATE[name].asked}
+    asked = {"url": f"{site.url}/verdict/late-image", **LATE["late-image"].asked}
     _, meta = server.picture(retry_on_verdict=True, **asked)
-    assert meta["retry"] == {"because": [because], "kept": "second"}
-    assert meta["verdict"] == "ok"
+    assert meta["retry"]["because"] == ["pending_images"]
     assert server.client.get(**usage).json()["credits"]["used"] == used + 1
-
-
-def test_a_second_picture_is_asked_for_once_and_only_where_time_may_mend_it(server: ServerProcess, site: Site) -> None:
-    asked: dict[str, Any] = {"retry_on_verdict": True, "render": {"timeout_ms": 4000}}
-    _, meta = server.picture(url=f"{site.url}/verdict/nothing", **asked)
-    assert meta["retry"]["because"] == ["blank"]
-    assert [flaw["kind"] for flaw in meta["verdict"]] == ["blank"]
-    _, meta = server.picture(url=f"{site.url}/verdict/not-found", **asked)
-    assert meta["retry"] is None
-    _, meta = server.picture(url=f"{site.url}/verdict/late")
-    assert (meta["retry"], meta["verdict"][0]["kind"]) == (None, "blank")
