@@ -10,14 +10,16 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import re
 from functools import partial
 from typing import Any
 
 import ada_url
+from pydantic_core import to_json
 
 from calotype.browser.cdp import Session
-from calotype.request import Block, CaptureRequest, HeaderRule
+from calotype.capture.url_globs import UrlGlobs, whole_url_globs
+from calotype.capture.world import source
+from calotype.request import CaptureRequest, HeaderRule
 
 _TYPES = {
     "image": ("Image",),
@@ -34,9 +36,8 @@ _TYPES = {
     "frame": ("Document",),
     "other": ("Other", "Prefetch", "CSPViolationReport"),
 }
-"""Our names of kinds, and CDP's (`Network.ResourceType`). WebSockets never come to `Fetch`."""
-_WEBSOCKETS = ["ws://*", "wss://*"]
-_SCHEMES = ("http", "https", "ws", "wss")
+"""Our names of kinds, and CDP's (`Network.ResourceType`). WebSockets never come to `Fetch`: see `block_sockets.js`."""
+_SOCKETS = ("ws://", "wss://")
 
 
 class Interception:
@@ -52,13 +53,16 @@ class Interception:
         self._auth = request.basic_auth
         self._authenticated: set[str] = set()
         self._blocked_types = frozenset(each for kind in request.block.resources for each in _TYPES.get(kind, ()))
-        self._globs = globs(request.block)
-        self._blocked_urls = re.compile("|".join(map(_expression, self._globs)) or r"(?!)", re.DOTALL)
-        self._blocks_websockets = "websocket" in request.block.resources
+        globs = whole_url_globs(request.block.urls)
+        self._globs = [glob for glob in globs if not glob.startswith(_SOCKETS)]
+        self._blocked_urls = UrlGlobs(self._globs)
+        self._blocked_sockets = [glob for glob in globs if glob.startswith((*_SOCKETS, "*"))]
+        if "websocket" in request.block.resources:
+            self._blocked_sockets = [f"{scheme}*" for scheme in _SOCKETS]
 
     @property
     def is_needed(self) -> bool:
-        return bool(self._patterns()) or self._blocks_websockets
+        return bool(self._patterns() or self._blocked_sockets)
 
     def enable(self, session: Session, own_script: tuple[str, dict[str, str]] | None = None) -> asyncio.Future[Any]:
         """Post what makes it effective there.
@@ -72,8 +76,8 @@ class Interception:
             patterns.append({"urlPattern": _literal(url)})
         session.on("Fetch.requestPaused", partial(self._go_on, session, url, headers))
         session.on("Fetch.authRequired", partial(self._authenticate, session))
-        if blocked := [*self._websocket_globs(), *(_WEBSOCKETS if self._blocks_websockets else ())]:
-            session.post("Network.setBlockedURLs", urls=blocked)
+        if self._blocked_sockets:
+            self._block_sockets(session)
         if not patterns:
             return session.post("Fetch.disable")
         return session.post("Fetch.enable", patterns=patterns, handleAuthRequests=self._auth is not None)
@@ -88,8 +92,12 @@ class Interception:
             patterns.append({"urlPattern": _literal(self._url), "resourceType": "Document"})
         return patterns
 
-    def _websocket_globs(self) -> list[str]:
-        return [glob for glob in self._globs if glob.startswith(("ws://", "wss://", "*"))]
+    def _block_sockets(self, session: Session) -> None:
+        """In every document to come, or in the worker; each kind of session refuses, or has no use for, the other."""
+        script = f"({source('block_sockets')})({to_json(self._blocked_sockets).decode()})"
+        session.post("Page.enable")
+        session.post("Page.addScriptToEvaluateOnNewDocument", source=script, runImmediately=True)
+        session.post("Runtime.evaluate", expression=f"if (!self.document) {script}")
 
     def _go_on(self, session: Session, script_url: str, script_headers: dict[str, str], event: dict[str, Any]) -> None:
         url, request_id = event["request"]["url"], event["requestId"]
@@ -107,7 +115,7 @@ class Interception:
             session.post("Fetch.continueRequest", requestId=request_id, **changed)
 
     def _is_blocked(self, resource_type: str, url: str) -> bool:
-        return resource_type in self._blocked_types or self._blocked_urls.fullmatch(url) is not None
+        return resource_type in self._blocked_types or self._blocked_urls.match(url)
 
     def _authenticate(self, session: Session, event: dict[str, Any]) -> None:
         """Answer the target's challenge, once a request; any other shows the page that came with it."""
@@ -119,27 +127,6 @@ class Interception:
             password = self._auth.password.get_secret_value()
             answer = {"response": "ProvideCredentials", "username": self._auth.username, "password": password}
         session.post("Fetch.continueWithAuth", requestId=request_id, authChallengeResponse=answer)
-
-
-def globs(block: Block) -> list[str]:
-    """`block.urls` as patterns for whole URLs as Chromium writes them, with a scheme or a leading `*`."""
-    found: dict[str, None] = {}
-    for given in block.urls:
-        scheme, separator, rest = given.partition("://")
-        if not separator and given.startswith("*"):
-            found[given] = None
-            continue
-        if not separator:
-            scheme, rest = "*", given
-        host, slash, path = rest.partition("/")
-        schemes = _SCHEMES if scheme == "*" else (scheme.lower(),)
-        tail = f"{slash}{path}" if slash or separator else "/*"
-        found |= dict.fromkeys(f"{each}://{host.lower()}{tail}" for each in schemes)
-    return list(found)
-
-
-def _expression(glob: str) -> str:
-    return ".*".join(map(re.escape, glob.split("*")))
 
 
 def _pattern(glob: str) -> str:
