@@ -24,6 +24,9 @@ _log = structlog.get_logger(__name__)
 Params = dict[str, Any]
 Handler = Callable[[Params], None]
 
+_EVENT_MAX_BYTES = 16 * 2**20
+"""What a page has a hand in: its log, its URLs and posts come whole. Answers are as long as what was asked for."""
+_ANSWER_BEGINS = b'{"id":'
 _PIPE_BYTES = 2**20  # Linux's limit for ordinary users; pictures arrive in a dozen reads instead of hundreds
 
 
@@ -144,6 +147,8 @@ class Connection:
         self.root.on("Target.detachedFromTarget", self._on_detached)
         self._last_id = 0
         self._chunks: list[bytes] = []
+        self._chunks_bytes = 0
+        self._is_too_long = False
         self._writer: asyncio.WriteTransport | None = None
         self._reader: asyncio.ReadTransport | None = None
 
@@ -181,13 +186,31 @@ class Connection:
         """Take what the pipe brought: any number of whole messages and parts of them."""
         *ended, rest = data.split(b"\0")
         for part in ended:
-            if self._chunks:
-                self._chunks.append(part)
-                part = b"".join(self._chunks)
-                self._chunks = []
-            self._receive(_parse(part))
+            self._keep(part)
+            message, is_too_long = b"".join(self._chunks), self._is_too_long
+            self._chunks, self._chunks_bytes, self._is_too_long = [], 0, False
+            if not is_too_long:
+                self._receive(_parse(message))
         if rest:
-            self._chunks.append(rest)
+            self._keep(rest)
+
+    def _keep(self, chunk: bytes) -> None:
+        """Add to the message that is coming in; what is too long is let go at once, and no handler sees it."""
+        if self._is_too_long:
+            return
+        self._chunks.append(chunk)
+        self._chunks_bytes += len(chunk)
+        if self._chunks_bytes > _EVENT_MAX_BYTES and not self._begins_an_answer():
+            _log.warning("cdp_event_dropped", limit_bytes=_EVENT_MAX_BYTES)
+            self._chunks, self._is_too_long = [], True
+
+    def _begins_an_answer(self) -> bool:
+        beginning = b""
+        for chunk in self._chunks:
+            beginning += chunk[: len(_ANSWER_BEGINS)]
+            if len(beginning) >= len(_ANSWER_BEGINS):
+                break
+        return beginning.startswith(_ANSWER_BEGINS)
 
     def close(self) -> None:
         """Close both ends; pending calls raise `ConnectionLost`. Chromium exits when its end of the pipe closes."""

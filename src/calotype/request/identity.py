@@ -32,6 +32,7 @@ _FEWEST_ZONES = 100
 _FORBIDDEN_HEADERS = frozenset(
     {"connection", "content-length", "host", "http2-settings", "keep-alive", "te", "trailer", "trailers"}
     | {"transfer-encoding", "upgrade"}
+    | {"cookie2", "set-cookie"}  # Chromium refuses to send a request with them (services/network, header_util.cc)
 )
 
 
@@ -129,7 +130,7 @@ def _header_name(name: str) -> str:
     if not _TOKEN.fullmatch(name):
         raise Refusal("must be a header name: letters, digits and ! # $ % & ' * + - . ^ _ ` | ~ only")
     if name.lower() in _FORBIDDEN_HEADERS or name.lower().startswith("proxy-"):
-        raise Refusal("can't be set: it belongs to the connection, and the browser fills it in")
+        raise Refusal("can't be set: the browser fills it in, or never sends it")
     return name
 
 

@@ -86,6 +86,29 @@ async def test_messages_are_put_together_from_parts(ends: tuple[Connection, Othe
     assert other
 
 
+@pytest.mark.parametrize("size", [3, 2**20])
+async def test_an_event_that_is_too_long_is_dropped_and_an_answer_is_not(
+    ends: tuple[Connection, OtherEnd], monkeypatch: pytest.MonkeyPatch, size: int
+) -> None:
+    """A page that logs a string of 500 MB must not cost the server as much."""
+    monkeypatch.setattr("calotype.browser.cdp._EVENT_MAX_BYTES", 50)
+    connection, other = ends
+    seen: list[str] = []
+    connection.root.on("Some.event", lambda params: seen.append(params["text"]))
+    asked = connection.root.post("Some.method")
+    call_id = (await other.command())["id"]
+    messages = [
+        {"method": "Some.event", "params": {"text": "x" * 300}},
+        {"id": call_id, "result": {"data": "y" * 300}},
+        {"method": "Some.event", "params": {"text": "z"}},
+    ]
+    data = b"".join(json.dumps(message, separators=(",", ":")).encode() + b"\0" for message in messages)
+    for start in range(0, len(data), size):
+        connection.feed(data[start : start + size])
+    assert await asked == {"data": "y" * 300}
+    assert seen == ["z"]
+
+
 async def test_an_error_names_the_method(ends: tuple[Connection, OtherEnd]) -> None:
     connection, other = ends
     call = connection.root.post("Page.navigate")
