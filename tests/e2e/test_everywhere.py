@@ -7,38 +7,16 @@ each; `isolating` runs it that way.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
-
-from calotype.browser.discover import find_browser
-from calotype.settings import BrowserSettings
 from tests.site.server import Site
 
-from .server_process import ServerProcess, running_server
+from .server_process import ServerProcess
 
 DOCUMENTS = ("page", "same", "cross", "nested")
 WORKERS = ("dedicated", "shared", "service")
 OWN = ("page", "same", "nested", *WORKERS)
 """Whose requests go to the page's own origin."""
-
-
-@pytest.fixture(scope="module")
-def isolating(site: Site, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
-    """A server whose Chromium gives each site a process of its own."""
-    directory = tmp_path_factory.mktemp("isolating")
-    executable = directory / "chromium"
-    executable.write_text(f'#!/bin/sh\nexec "{find_browser(BrowserSettings())}" --site-per-process "$@"\n')
-    executable.chmod(0o755)
-    allow = json.dumps([site.netloc])
-    with running_server(directory, GUARD__ALLOW=allow, BROWSER__EXECUTABLE=str(executable)) as running:
-        yield running
-
-
-@pytest.fixture(params=["server", "isolating"])
-def either(request: pytest.FixtureRequest) -> ServerProcess:
-    return request.getfixturevalue(request.param)
 
 
 def other_origin(site: Site) -> str:

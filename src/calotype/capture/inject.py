@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from calotype.browser.page import Page
+from calotype.capture.frames import run_in_frames
 from calotype.capture.world import NavigatedAway, ScriptError, World
 from calotype.request import CaptureRequest
 
@@ -12,11 +14,7 @@ _MESSAGE_MAX_CHARS = 500
 
 async def inject(world: World, request: CaptureRequest) -> list[dict[str, Any]]:
     """Inject `css`, `hide`, `remove` and `js`, in this order; return a warning for each script that throws."""
-    sheets = [*request.css]
-    # A rule each: one selector that Chromium does not know would void a common rule.
-    sheets += [f"{selector} {{ visibility: hidden !important }}" for selector in request.hide]
-    sheets += [f"{selector} {{ display: none !important }}" for selector in request.remove]
-    if sheets:
+    if sheets := [*request.css, *_hiding(request)]:
         await world.run("inject_css", sheets)
     warnings: list[dict[str, Any]] = []
     for number, script in enumerate(request.js):
@@ -27,3 +25,15 @@ async def inject(world: World, request: CaptureRequest) -> list[dict[str, Any]]:
             message = f"The script failed: {reason}"
             warnings.append({"code": "script_failed", "field": f"js[{number}]", "message": message})
     return warnings
+
+
+async def hide_in_frames(page: Page, request: CaptureRequest) -> None:
+    """Apply `hide` and `remove` to the frames there are now; those that have it already stay as they are."""
+    if sheets := _hiding(request):
+        await run_in_frames(page, "style_frame", sheets)
+
+
+def _hiding(request: CaptureRequest) -> list[str]:
+    """A rule each: one selector that Chromium does not know would void a common rule."""
+    hidden = [f"{selector} {{ visibility: hidden !important }}" for selector in request.hide]
+    return hidden + [f"{selector} {{ display: none !important }}" for selector in request.remove]
