@@ -69,7 +69,7 @@ def test_media(either: ServerProcess, site: Site) -> None:
         assert values(plain, DOCUMENTS, name) == [False] * 4, name
 
 
-def test_device(either: ServerProcess, site: Site) -> None:
+def test_device(either: ServerProcess, isolating: ServerProcess, site: Site) -> None:
     seen = capture(either, site, device="Pixel 8")
     agent = seen["page"]["agent"]
     assert "Android" in agent
@@ -77,8 +77,8 @@ def test_device(either: ServerProcess, site: Site) -> None:
     for name, value in {"agent": agent, "platform": "Android", "mobile": True}.items():
         assert values(seen, everyone, name) == [value] * 7, name
     assert values(seen, DOCUMENTS, "touch") == [True] * 4
-    # Chromium draws a frame with a process of its own at the right scale, but tells it of another screen.
-    told = ("page", "same") if either.data_dir.name.startswith("isolating") else DOCUMENTS
+    # Chromium draws frames with a process of their own right, but tells them of its own screen.
+    told = ("page", "same") if either is isolating else DOCUMENTS
     for name, value in {"ratio": 2.625, "width": 412, "height": 915}.items():
         assert values(seen, told, name) == [value] * len(told), name
     assert {request.headers["user-agent"] for request in site.requests} == {agent}
