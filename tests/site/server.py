@@ -150,13 +150,13 @@ async def _hang_once(request: Request) -> Response:
 
 _ROUTES = [
     Route("/status/{status}", _status),
-    Route("/redirect", _redirect),
+    Route("/redirect", _redirect, methods=["GET", "POST"]),
     Route("/redirect-for-ever", _redirect_for_ever),
     Route("/slow.png", _slow),
     Route("/colour/{hex}", _colour),
     Route("/echo", _echo, methods=["GET", "POST"]),
     Route("/data.json", _data),
-    Route("/private", _private),
+    Route("/private", _private, methods=["GET", "POST"]),
     Route("/private.png", _private),
     Route("/font.ttf", _font),
     Route("/download", _download),

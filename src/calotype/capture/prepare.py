@@ -147,11 +147,12 @@ def _media_calls(request: CaptureRequest) -> Iterator[_Call]:
 
 
 def _cookie(cookie: Cookie, url: str) -> dict[str, Any]:
+    """What `Network.setCookies` takes. One for an https target's own host must not be sent to that host in clear."""
     params: dict[str, Any] = {
         "name": cookie.name,
         "value": cookie.value.get_secret_value(),
         "path": cookie.path,
-        "secure": cookie.secure,
+        "secure": cookie.secure or (cookie.domain is None and url.startswith("https:")),
         "httpOnly": cookie.http_only,
         "sameSite": cookie.same_site,
         "expires": cookie.expires,
