@@ -68,6 +68,16 @@ BAD = {
     "cloudflare-header": Page(
         f"{_FEW_WORDS}", ("http_error", "challenge"), status=403, headers={"CF-Mitigated": "challenge"}
     ),
+    "cloudflare-form": Page(
+        f"{_FEW_WORDS}<form id=challenge-form class=challenge-form action='/?__cf_chl_f_tk=1' method=post></form>",
+        ("challenge",),
+        "form#challenge-form",
+    ),
+    "datadome-script": Page(
+        "<p id=cmsg>Please enable JS</p><script>var dd={'rt':'c','cid':'1','host':'geo.captcha-delivery.com'}</script>",
+        ("challenge",),
+        "DataDome",
+    ),
     "datadome": Page(
         "<p>Please enable JS</p><iframe src='/geo.captcha-delivery.com/captcha/' width=600 height=400></iframe>",
         ("http_error", "challenge"),
@@ -197,6 +207,10 @@ ORDINARY = {
         f"{_PROSE}<script>window.__CF$cv$params={{r:'1'}}</script>"
         "<script src='/cdn-cgi/challenge-platform/scripts/jsd/main.js'></script>"
     ),
+    "thirty-day-challenge": Page(
+        "<h1>30 day challenge</h1><form id=challenge-form action=/join><input name=name><button>Join</button></form>"
+        f"<script>window.allowedHosts = ['example.com', 'geo.captcha-delivery.com']</script>{_PROSE}"
+    ),
     "behind-imperva": Page(f"{_PROSE}<script src='/_Incapsula_Resource?SWJIYLWA=1'></script>"),
     "cookie-recipe": Page(
         f"<body class=cookie-recipes><div id=cookie-list style='position:sticky;top:0'>Use brown sugar. {_PROSE[:90]}"
@@ -205,6 +219,18 @@ ORDINARY = {
     "cookie-policy": Page(
         "<header style='position:sticky;top:0;background:#fff'><a href=/>Home</a> <a href=/cookies>Cookie policy</a> "
         f"<button>Menu</button></header><h1>How we use cookies</h1>{_PROSE}<button>Accept all cookies</button>"
+    ),
+    "shop-in-german": Page(
+        "<header style='position:sticky;top:0;background:#fff;padding:30px'><a href=/>Alle Produkte</a> "
+        f"<a href=/>Cookies</a> <a href=/>Alle ansehen</a> <a href=/>Datenschutz</a></header>{_PROSE}"
+    ),
+    "consent-for-sale": Page(
+        "<header style='position:sticky;top:0;background:#fff;padding:30px'><b>Consent Manager</b> "
+        f"<a href=/>Accept payments</a> <a href=/>Allowed hosts</a> <a href=/>Enable all features</a></header>{_PROSE}"
+    ),
+    "new-terms": Page(
+        _PROSE + "<div role=dialog style='position:fixed;right:0;bottom:0;width:400px;background:#eee'>"
+        "<p>We use other terms from May on. See there, and Datenschutz.</p><button>I agree</button></div>"
     ),
     "bakery": Page(
         "<header style='position:fixed;top:0;width:100%;background:#fff;padding:30px'><a href=/>Cookies</a> "
@@ -235,6 +261,10 @@ ORDINARY = {
     "icon-font": Page(
         "<style>@font-face{font-family:Icons;src:url(/icons.ttf)}i{font:normal 40px Icons}</style>"
         f"<p><i>\ue9a1</i> <i>\uea42</i> Cart</p>{_PROSE}"
+    ),
+    "icons-drawn-over-letters": Page(
+        "<style>i{display:inline-block;width:30px;height:30px;overflow:hidden;background:#36c}</style>"
+        f"<i style='font-size:0'>\ue9a1</i> <i style='text-indent:-9999px'>\ue9a1</i>{_PROSE}"
     ),
     "no-content-script": Page("<script>document.title='x'</script><h1>Title</h1>", asked={"render": False}),
 }

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 # Elements that only a wall's page has.
 WALLS = {
-    "Cloudflare": "script[src*='/cdn-cgi/challenge-platform/'][src*='/chl_page/'], form#challenge-form, "
-    "#challenge-error-text, #cf-challenge-running",
+    "Cloudflare": "script[src*='/cdn-cgi/challenge-platform/'][src*='/chl_page/'], "
+    "form#challenge-form[action*='__cf_chl'], form#challenge-form[action*='/cdn-cgi/'], #cf-challenge-running",
     "DataDome": "iframe[src*='.captcha-delivery.com/'], script[src*='.captcha-delivery.com/']",
     "HUMAN": "#px-captcha, meta[name=description][content=px-captcha], script[src*='captcha.px-cdn.net/']",
     "Imperva": "iframe#main-iframe[src*='_Incapsula_Resource']",
@@ -18,7 +18,11 @@ WALLS = {
     "Anubis": "script#anubis_challenge",
 }
 # The same, in the text of a script of the page.
-INLINE = {"Cloudflare": "_cf_chl_opt", "DataDome": "captcha-delivery.com", "Sucuri": "sucuri_cloudproxy_js"}
+INLINE = {
+    "Cloudflare": "_cf_chl_opt",
+    "DataDome": "'host':'geo.captcha-delivery.com'",
+    "Sucuri": "sucuri_cloudproxy_js",
+}
 # What ordinary forms have, too: a wall only if there is nearly nothing else.
 WIDGETS = {
     "Turnstile": ".cf-turnstile, iframe[src*='//challenges.cloudflare.com/']",
@@ -63,7 +67,7 @@ CONSENT = (
 )
 
 _COOKIES = (
-    "cookie|consent|gdpr|rgpd|dsgvo|einwilligung|tracking technolog|datenschutz|traceurs|"
+    "cookie|consent|gdpr|rgpd|dsgvo|einwilligung|tracking technolog|datenschutz-?einstellung|traceurs|"
     "куки|кукі|クッキー|쿠키|çerez|evästeet|ciasteczk|informasjonskapsl"
 )
 _USE = (
@@ -71,10 +75,15 @@ _USE = (
     r"używa|použív|policy|richtlinie|politique|política|informativa)|использу|使用|利用|사용"
 )
 _ACCEPT = (
-    r"^(accept|agree|allow|i (accept|agree|consent)|consent|enable all|yes, i|alle|akzept|zustimm|einverstanden|"
+    # English and "all" begin links, too ("Accept payments", "Alle Produkte"): of them only what else banners say.
+    r"^((i |ok, i )?(accept|agree|allow|consent|enable all)( (and|&|\+|to|all|the|these|our|this|only|selected|"
+    r"optional|additional|recommended|necessary|essential|required|analytics|tracking|use|of|cookies?|settings|"
+    r"selection|everything|close|continue|proceed|visit|site|reading))*\W*$|"
+    r"all(e|es|em|en)( \p{L}+){0,3} (akzept|zulass|annehm|erlaub|zustimm|aktivier|accept|toesta|godk|tillad)|"
+    r"yes, i|accept(er|era|eer|ez|ă|aț)|akzept|zustimm|einverstanden|"
     r"ich (stimme|bin)|annehmen|tout accepter|j.accepte|aceptar|acepto|aceitar|concordo|permitir|accett|acconsent|"
     r"akkoord|accepteer|toestaan|godk|tillåt|tillad|hyväks|salli|aksept|godta|zgadzam|akceptuj|zaakceptuj|souhlas|"
-    r"přijm|elfogad|kabul|принять|принима|соглас|прийняти|同意|接受|すべて(同意|許可)|동의|수락|모두)"
+    r"přijm|elfogad|kabul|принять|принима|соглас|прийняти|同意|接受|すべて(同意|許可)|동의|수락|모두 ?(동의|수락|허용))"
 )
 _WEAK_ACCEPT = (
     r"^(ok|okay|okej|got it|i understand|understood|verstanden|d.accord|compris|entendido|capito|begrepen|понятно|"

@@ -79,6 +79,13 @@
   let nodes = 0;
   let hasRare = false;
   let isCounting = false;
+  // Not set in no size, nor moved out of the picture, as texts under a drawn icon are.
+  const isDrawn = (node) => {
+    const range = document.createRange();
+    range.selectNodeContents(node);
+    const box = range.getBoundingClientRect();
+    return box.width >= 1 && box.height >= 1 && isInArea(box);
+  };
   const readTexts = (tree) => {
     const walker = document.createTreeWalker(tree, NodeFilter.SHOW_TEXT);
     while (walker.nextNode() && nodes < MOST_NODES && !isLate()) {
@@ -93,7 +100,7 @@
       allText += letters;
       if (!isInArea(box)) continue;
       text += letters;
-      if (isRare) sample(data, element);
+      if (isRare && isDrawn(walker.currentNode)) sample(data, element);
     }
   };
 
