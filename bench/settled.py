@@ -165,7 +165,7 @@ def _line(name: str, taken: Taken) -> str:
     waits = [
         f"{each['what']} {each['ms']}{'' if each['ended'] else ' (given up)'}" for each in taken.meta["waited_for"]
     ]
-    verdict = f" verdict {json.dumps(taken.meta['verdict'])}" if taken.meta.get("verdict") else ""
+    verdict = f" verdict {json.dumps(taken.meta['verdict'])}" if taken.meta.get("verdict", "ok") != "ok" else ""
     return f"{name}: {told} reference {taken.of_reference:.4f}{less}{verdict} {taken.faults or ''} [{', '.join(waits)}]"
 
 
@@ -189,7 +189,7 @@ def section(results: dict[str, dict[str, Taken]], load: str) -> tuple[str, bool]
     less = [name for name, taken in everything.items() if taken.is_less_complete]
     faults = [f"{name}: {fault}" for name, taken in everything.items() for fault in taken.faults]
     ratios = {group: statistics.median(taken.ratio for taken in pages.values()) for group, pages in results.items()}
-    verdicts = {name: taken.meta["verdict"] for name, taken in real.items() if taken.meta.get("verdict")}
+    verdicts = {name: taken.meta["verdict"] for name, taken in real.items() if taken.meta["verdict"] != "ok"}
     is_good = like >= LEAST_SHARE * len(real) and not blank and not less and not faults
     is_good &= max(ratios.values()) <= MOST_TIME
     head = ["page", "like, settled", "like, networkidle", "like, itself", "settled ms", "networkidle ms", "ratio"]
