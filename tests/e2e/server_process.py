@@ -20,7 +20,7 @@ from PIL import Image
 
 from tests.site.pictures import opened
 
-_STOP_S = 40  # more than server.shutdown_grace_s and what may follow
+_STOP_S = 90  # what systemd gives a service before it kills it (TimeoutStopSec)
 _RUNS_JOBS = re.compile("calotype runs jobs")
 _ADDRESS = re.compile(r"http://[\d.]+:\d+")
 

@@ -111,6 +111,12 @@ def test_a_failing_script_is_a_warning(server: ServerProcess) -> None:
     assert "no such thing" in warning["message"]
 
 
+def test_hide_and_remove_work_past_a_strict_policy(server: ServerProcess) -> None:
+    html = """<meta http-equiv="Content-Security-Policy" content="style-src 'none'"><p id="a">text</p><hr><p hidden>"""
+    image, _ = server.picture(html=html, hide=["#a"], remove=["hr"], format="png")
+    assert image.convert("RGB").getcolors() == [(1280 * 720, blocks.WHITE)]
+
+
 def test_hide_keeps_the_space_and_remove_does_not(server: ServerProcess) -> None:
     html = "<style>*{margin:0}div{height:100px}</style>" + "".join(
         f'<div id="{name}" style="background:{colour}"></div>'

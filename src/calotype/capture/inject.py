@@ -12,10 +12,11 @@ from calotype.request import CaptureRequest
 _MESSAGE_MAX_CHARS = 500
 
 
-async def inject(world: World, request: CaptureRequest) -> list[dict[str, Any]]:
+async def inject(page: Page, world: World, request: CaptureRequest) -> list[dict[str, Any]]:
     """Inject `css`, `hide`, `remove` and `js`, in this order; return a warning for each script that throws."""
-    if sheets := [*request.css, *_hiding(request)]:
-        await world.run("inject_css", sheets)
+    if request.css:
+        await world.run("inject_css", request.css)
+    await hide(page, world, request)
     warnings: list[dict[str, Any]] = []
     for number, script in enumerate(request.js):
         try:
@@ -27,10 +28,11 @@ async def inject(world: World, request: CaptureRequest) -> list[dict[str, Any]]:
     return warnings
 
 
-async def hide_in_frames(page: Page, request: CaptureRequest) -> None:
-    """Apply `hide` and `remove` to the frames there are now; those that have it already stay as they are."""
+async def hide(page: Page, world: World, request: CaptureRequest) -> None:
+    """Apply `hide` and `remove` to the document and the frames there are now; again, for those that came since."""
     if sheets := _hiding(request):
-        await run_in_frames(page, "style_frame", sheets)
+        await world.run("adopt_styles", sheets)
+        await run_in_frames(page, "adopt_styles", sheets)
 
 
 def _hiding(request: CaptureRequest) -> list[str]:

@@ -16,7 +16,7 @@ from calotype.capture.area import Area, bring_into_view, captured_area, cut_warn
 from calotype.capture.deadline import Deadline, DeadlineReached
 from calotype.capture.dropped import dropped
 from calotype.capture.full_page import FullPage
-from calotype.capture.inject import hide_in_frames, inject
+from calotype.capture.inject import hide, inject
 from calotype.capture.mask import mask
 from calotype.capture.metadata import Metadata
 from calotype.capture.navigate import check_document, hold_still, navigate
@@ -131,8 +131,7 @@ class Steps:
         finally:
             self._watch.lap("navigate_ms")
         async with self._deadline.waiting_for("css and js", "injection"):
-            self._warnings += await inject(self._world, request)
-            await hide_in_frames(self._page, request)
+            self._warnings += await inject(self._page, self._world, request)
         await wait_as_told(self._world, render, self._deadline)
         await self._settle(None)
         if request.actions:
@@ -235,7 +234,7 @@ class Steps:
         if request.format == "pdf":
             self._area = EVERYWHERE
             return await print_pdf(self._page)
-        await hide_in_frames(self._page, request)
+        await hide(self._page, self._world, request)
         self._area = area = await captured_area(self._page, self._world, request)
         self._cut_warnings = await cut_warnings(self._page, request) + await mask(self._page, self._world, request)
         shot = await shoot(self._page, request, area, max_pixels=self._settings.max_pixels)
