@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --require-hashes --disable-pip-version-check --no-input --timeout 60 --retries 5
 LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
-# Most tests wait for browsers; a file's tests stay in one process, as they share servers.
+# Most tests wait for browsers; a file's tests stay in one process, as they share servers. The long files come first.
 TEST_PROCESSES ?= auto
 export PYTHON
 export PIP_ROOT_USER_ACTION := ignore
@@ -28,7 +28,7 @@ run: .venv/.run browser ## Set everything up, then serve on port 8600
 	@exec $(BIN)/calotype serve $(ARGS)
 
 test: browser test-tools lint types ## Set everything up, then run all checks and all tests
-	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest --numprocesses $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: .venv/.dev ## Check style, format and the layers between the packages
 	$(BIN)/ruff check .
