@@ -36,5 +36,6 @@ def test_a_busy_frame_keeps_nothing_up(isolating: ServerProcess, site: Site) -> 
     """In a process of its own; the warning tells that nothing could be done in it."""
     other = site.url.replace("127.0.0.1", "localhost")
     html = f'<body style="margin: 0"><p class=masked>x</p><iframe src="{other}/fields/busy.html"></iframe>'
-    _, meta = isolating.picture(html=html, base_url=f"{site.url}/", **FIELDS)
+    render = {"delay_ms": 1000}  # by when it is in its loop
+    _, meta = isolating.picture(html=html, base_url=f"{site.url}/", render=render, **FIELDS)
     assert "frame_not_reached" in {warning["code"] for warning in meta["warnings"]}

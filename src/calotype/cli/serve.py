@@ -36,6 +36,7 @@ _log = structlog.get_logger(__name__)
 _KEEP_ALIVE_S = 75  # above the 60 s of common load balancers: who closes second never answers on a closed connection
 _BACKLOG = 2048
 _ANSWER_GRACE_S = 5.0  # after the captures have ended: to send what they gave
+_CLOSE_S = 20.0  # after everything has ended or been given back: to close what is open
 _FIRST_PLAN = "unlimited"
 
 
@@ -130,12 +131,29 @@ class _Server(uvicorn.Server):
         if draining_jobs is not None:
             await draining_jobs
         _log.info("server_stopped")
+        end_soon()
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
         # Not uvicorn's: that raises the signal again at the end, and a clean end has status 0.
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.should_exit = True
+
+
+def end_soon() -> None:
+    """End the process if what is being closed does not close, and say what was awaited. Nothing is lost by it: browsers
+    end with us, however we end."""
+
+    def end() -> None:
+        waits = [
+            f"{task.get_name()} at {frame.f_code.co_name}:{frame.f_lineno}"
+            for task in asyncio.all_tasks()
+            for frame in task.get_stack(limit=1)
+        ]
+        _log.error("not_closed_in_time", waits=waits)
+        os._exit(1)
+
+    asyncio.get_running_loop().call_later(_CLOSE_S, end)
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from calotype.app import open_worker
 from calotype.browser.process import BrowserStartFailed
-from calotype.cli.serve import one_line
+from calotype.cli.serve import end_soon, one_line
 from calotype.errors import CalotypeError
 from calotype.settings import Settings
 from calotype.telemetry import configure_logging
@@ -61,4 +61,5 @@ async def _work(settings: Settings) -> None:
         await stopping.wait()
         _log.info("worker_stopping")
         await runner.drain(settings.server.shutdown_grace_s)
+        end_soon()
     _log.info("worker_stopped")
