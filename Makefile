@@ -46,9 +46,9 @@ bench: .venv/.bench browser ## Measure against the raw floor and Playwright; ARG
 	$(BIN)/python -m bench $(ARGS)
 
 lock: .venv/.lock ## Resolve requirements/ anew; `make lock UPGRADE=1` takes newer versions
-	$(LOCK) pyproject.toml --group build -o requirements/run.txt
-	$(LOCK) pyproject.toml --group build --group dev -c requirements/run.txt -o requirements/dev.txt
-	$(LOCK) pyproject.toml --group build --group bench -c requirements/run.txt -o requirements/bench.txt
+	$(LOCK) pyproject.toml --all-extras --group build -o requirements/run.txt
+	$(LOCK) pyproject.toml --all-extras --group build --group dev -c requirements/run.txt -o requirements/dev.txt
+	$(LOCK) pyproject.toml --all-extras --group build --group bench -c requirements/run.txt -o requirements/bench.txt
 	$(LOCK) --group lock -o requirements/lock.txt
 
 docs-reference: .venv/.run ## Write the parts of docs/ that come from the code
