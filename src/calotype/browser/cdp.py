@@ -165,7 +165,12 @@ class Connection:
 
     def session(self, session_id: str) -> Session:
         """The session that `Target.attachToTarget` with `flatten` has just opened."""
-        return self._sessions.setdefault(session_id, Session(self, session_id))
+        session = self._sessions.get(session_id)
+        if session is None:
+            session = self._sessions[session_id] = Session(self, session_id)
+            if self.closed.is_set():  # between that answer and us
+                session.lose("the browser is gone")
+        return session
 
     def forget(self, session_id: str | None) -> None:
         self._sessions.pop(session_id, None)

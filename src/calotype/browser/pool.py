@@ -88,6 +88,7 @@ class BrowserPool:
         self._open_page = open_page
         self._slots = Slots(settings.pages, queue=settings.queue)
         self._seats: list[_Seat] = []
+        self._draining: set[_Seat] = set()
         self._seat_added = asyncio.Event()
         self._supervisors: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[Any]] = set()
@@ -135,6 +136,8 @@ class BrowserPool:
         for seat in tuple(self._seats):
             self._unseat(seat)
             self._spawn(self._stop_seat(seat), "browser-stop")
+        for seat in self._draining:
+            seat.drained.set()
         while self._background:
             await asyncio.gather(*self._background, return_exceptions=True)
 
@@ -274,8 +277,10 @@ class BrowserPool:
             await _close_opened(seat.warm)
 
     async def _drain_seat(self, seat: _Seat) -> None:
-        if seat.active:
+        if seat.active and not self._stopping:
+            self._draining.add(seat)
             await seat.drained.wait()
+            self._draining.discard(seat)
         await self._stop_seat(seat)
 
     def _seat(self, browser: Browser) -> _Seat:

@@ -141,6 +141,8 @@ async def test_when_the_browser_hangs_up_every_call_fails(ends: tuple[Connection
         await call
     with pytest.raises(ConnectionLost):
         await connection.root.call("Browser.getVersion")
+    with pytest.raises(ConnectionLost):  # its Target.attachToTarget was answered just before
+        await connection.session("b").call("Network.enable")
 
 
 async def test_a_lost_session_leaves_the_others_alone(ends: tuple[Connection, OtherEnd]) -> None:

@@ -173,6 +173,22 @@ async def test_stopping_refuses_those_who_wait() -> None:
     assert all(browser.stopped.is_set() for browser in site.browsers)
 
 
+async def test_stopping_does_not_wait_for_a_capture_on_a_browser_that_is_being_replaced() -> None:
+    site = FakeSite()
+    pool = BrowserPool(
+        BrowserSettings(pages=2, recycle_captures=1), make_browser=site.make_browser, open_page=site.open_page
+    )
+    await pool.start()
+    async with pool.lease() as lease:
+        async with pool.lease():
+            pass
+        await until(lambda: pool.restarts == {"captures": 1} and len(site.browsers) == 2)
+        await site.browsers[1].started.wait()
+        await pool.stop()
+        assert not await lease.page.is_alive()
+    assert all(browser.stopped.is_set() for browser in site.browsers)
+
+
 class WedgedSite(FakeSite):
     """After the first page its browsers answer nothing, as when the system has stopped them."""
 
