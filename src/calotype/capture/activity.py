@@ -52,6 +52,7 @@ class PageActivity:
         self._lifecycle: dict[str, set[str]] = defaultdict(set)
         self.requests = RequestsInFlight()
         self._changed = asyncio.Event()
+        self._complete_since = 0.0
         self.committed_id = ""
         """Loader id of the document shown now."""
         self.document_url = ""
@@ -82,6 +83,11 @@ class PageActivity:
     def last_document(self) -> DocumentRequest | None:
         """The document asked for last, shown or not."""
         return next(reversed(self._documents.values()), None)
+
+    @property
+    def quiet_s(self) -> float:
+        """Since when the document is complete and none of its requests has ended."""
+        return asyncio.get_running_loop().time() - max(self._complete_since, self.requests.last_ended_at)
 
     def has_fired(self, event: str) -> bool:
         """Whether the document shown now has had the lifecycle event: `DOMContentLoaded`, `load`, `networkIdle`.
@@ -146,6 +152,8 @@ class PageActivity:
     def _on_lifecycle(self, event: dict[str, Any]) -> None:
         if event["frameId"] == self._frame_id:
             self._lifecycle[event["loaderId"]].add(event["name"])
+            if event["name"] in _OF_LOADING:
+                self._complete_since = asyncio.get_running_loop().time()
             self._changed.set()
 
     def _on_navigated(self, event: dict[str, Any]) -> None:

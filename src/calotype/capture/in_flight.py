@@ -51,6 +51,7 @@ class RequestsInFlight:
         self._now = clock or (lambda: asyncio.get_running_loop().time())
         self._open: dict[str, _Request] = {}
         self._answers: Counter[str] = Counter()
+        self.last_ended_at = 0.0
         self.started = 0
         """How many of those that matter have begun."""
 
@@ -71,6 +72,8 @@ class RequestsInFlight:
 
     def end(self, request_id: str) -> None:
         request = self._open.pop(request_id, None)
+        if request:
+            self.last_ended_at = self._now()
         if request and request.is_after_load and request.kind in _BEATING_TYPES:
             self._answers[request.address] += 1
 

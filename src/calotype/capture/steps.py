@@ -9,6 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
+from calotype.browser.cdp import CdpError, ConnectionLost
 from calotype.browser.page import Page
 from calotype.capture.actions import Actions
 from calotype.capture.activity import PageActivity
@@ -17,6 +18,7 @@ from calotype.capture.deadline import Deadline, DeadlineReached
 from calotype.capture.dropped import dropped
 from calotype.capture.full_page import FullPage
 from calotype.capture.inject import hide, inject
+from calotype.capture.look_ahead import PageClock
 from calotype.capture.mask import mask
 from calotype.capture.metadata import Metadata
 from calotype.capture.navigate import check_document, hold_still, navigate
@@ -27,13 +29,14 @@ from calotype.capture.shoot import Shot, print_pdf, shoot
 from calotype.capture.verdict import EVERYWHERE, LONGER_S, PageEvidence, may_be_blank, read_page
 from calotype.capture.wait import wait_as_told, wait_delay
 from calotype.capture.world import World
-from calotype.errors import CaptureTimeout
+from calotype.errors import CalotypeError, CaptureTimeout
 from calotype.request import CaptureRequest
 from calotype.settings import BrowserSettings, TargetRules
 
 SHOT_GRACE_S = 10.0  # past the deadline: what a partial picture, or a large one begun in time, may still take
 PULSE_S = 2.0  # what can't be drawn, even with its scripts stopped, is better said now than after the grace
 _LATE_PULSE_S = 1.0  # a picture that is late but coming, of a large page, leaves the page's own thread free
+_AHEAD_S = 2.0  # what timers began may take to settle
 _FIRST = asyncio.FIRST_COMPLETED
 
 
@@ -81,6 +84,7 @@ class Steps:
         self._activity = PageActivity(page)
         self._metadata = Metadata(page, request)
         self._world = World(page, self._activity)
+        self._clock = PageClock(page, self._world, self._activity)
         self._actions = Actions(page, self._world, self._activity, request, self._deadline)
         self._warnings: list[dict[str, Any]] = []
         self._cut_warnings: list[dict[str, Any]] = []
@@ -102,7 +106,8 @@ class Steps:
         grace = Deadline(self._deadline.remaining_s + SHOT_GRACE_S)
         try:
             async with grace.waiting_for("the picture"):
-                return await self._draw(partial_reason)
+                taken = await self._draw(partial_reason)
+                return await self._look_ahead(taken) if self._looks_ahead(taken) else taken
         except DeadlineReached as reached:
             raise CaptureTimeout("The page is too busy to be drawn; it never gave the picture.") from reached
 
@@ -113,15 +118,38 @@ class Steps:
             DeadlineReached: before it was there.
         """
         longer = Deadline(min(LONGER_S, self._deadline.remaining_s / 2))
-        finish = self._request.render.animations == "settle"
-        async with self._deadline.waiting_for("a second picture", "retry"):
+        async with self._clock.flowing(), self._deadline.waiting_for("a second picture", "retry"):
             with suppress(DeadlineReached):
                 async with longer.waiting_for("a rest"):
                     await asyncio.sleep(rest_s)
-                await settle(self._world, self._activity, longer, area=self._area, finish_animations=finish)
+                await self._settle_until(longer, self._area)
+            return await self._draw_again()
+
+    def _looks_ahead(self, taken: tuple[Shot, Facts]) -> bool:
+        render = self._request.render
+        return render.wait_until == "settled" and render.javascript and taken[1].partial_reason is None
+
+    async def _look_ahead(self, taken: tuple[Shot, Facts]) -> tuple[Shot, Facts]:
+        """Another picture if timers that are due soon change the page; the first one if that can't be had."""
+        self._watch.lap("capture_ms")
+        longer = Deadline(min(_AHEAD_S, self._deadline.remaining_s))
+        try:
+            if not await self._clock.look_ahead():
+                return taken
+            async with self._clock.flowing():
+                async with self._deadline.waiting_for("what timers began", "timers"):
+                    with suppress(DeadlineReached):
+                        await self._settle_until(longer, self._area)
+                return await self._draw_again()
+        except (DeadlineReached, CdpError, ConnectionLost, CalotypeError):
+            return taken
+        finally:
             self._watch.lap("settle_ms")
-            check_document(self._page, self._request, self._activity)
-            return await self._draw(None)
+
+    async def _draw_again(self) -> tuple[Shot, Facts]:
+        self._watch.lap("settle_ms")
+        check_document(self._page, self._request, self._activity)
+        return await self._draw(None)
 
     async def _load(self) -> None:
         request, render = self._request, self._request.render
@@ -159,8 +187,11 @@ class Steps:
 
     async def _settle(self, area: Area | None) -> None:
         if self._request.render.wait_until == "settled":
-            finish = self._request.render.animations == "settle"
-            await settle(self._world, self._activity, self._deadline, area=area, finish_animations=finish)
+            await self._settle_until(self._deadline, area)
+
+    async def _settle_until(self, deadline: Deadline, area: Area | None) -> None:
+        finish = self._request.render.animations == "settle"
+        await settle(self._world, self._activity, deadline, area=area, finish_animations=finish)
 
     async def _partial(self, reached: DeadlineReached) -> str:
         """The reason for a partial picture, unless the caller wants none or there is nothing to show."""
