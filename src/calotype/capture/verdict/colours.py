@@ -60,6 +60,8 @@ def _in_blocks(data: bytes) -> Image.Image:
         if image.format == "JPEG":  # which can be decoded at this size at once
             image.draft("RGB", (image.width // _BLOCK_PX, image.height // _BLOCK_PX))
             return image.convert("RGBA")
+        if image.mode == "RGB":  # ten times as fast as with a fourth channel
+            return image.reduce(_BLOCK_PX).convert("RGBA")
         return image.convert("RGBA").reduce(_BLOCK_PX)
 
 
