@@ -51,7 +51,7 @@ lock: .venv/.lock ## Resolve requirements/ anew; `make lock UPGRADE=1` takes new
 	$(LOCK) pyproject.toml --all-extras --group build --group bench -c requirements/run.txt -o requirements/bench.txt
 	$(LOCK) --group lock -o requirements/lock.txt
 
-docs-reference: .venv/.run ## Write the parts of docs/ that come from the code
+docs-reference: .venv/.dev ## Write what comes from the code: references in docs/, the client's fields
 	$(BIN)/python scripts/generate_reference.py
 
 clean: ## Remove .venv and everything else that was made here

@@ -1,4 +1,4 @@
-"""Write the pages of docs/ whose truth is in the code: settings.md and errors.md.
+"""Write what has its truth elsewhere in the code: docs/settings.md, docs/errors.md, and the client's fields.
 
 `make docs-reference` runs it; with `--check` it writes nothing and fails when a page is stale
 (tests/contract/test_reference_docs.py).
@@ -7,15 +7,20 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from client_fields import fields_module
+
 from calotype.errors import ERRORS
 from calotype.settings import BUILT_IN_PLANS, Settings
 
-DOCS = Path(__file__).resolve().parents[1] / "docs"
+ROOT = Path(__file__).resolve().parents[1]
+DOCS = ROOT / "docs"
+FIELDS = ROOT / "src/calotype/client/fields.py"
 GENERATED = "<!-- Written by `make docs-reference` from {source}. Do not edit. -->\n"
 
 # Defaults that differ from machine to machine.
@@ -156,15 +161,21 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
 
 def main() -> int:
     pages = {DOCS / "settings.md": settings_page(), DOCS / "errors.md": errors_page()}
+    pages[FIELDS] = _formatted(fields_module())
     stale = [path for path, page in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != page]
     if "--check" in sys.argv[1:]:
         for path in stale:
-            print(f"docs/{path.name} is stale: run `make docs-reference`")
+            print(f"{path.relative_to(ROOT)} is stale: run `make docs-reference`")
         return 1 if stale else 0
     for path in stale:
         path.write_text(pages[path], encoding="utf-8")
-        print(f"wrote docs/{path.name}")
+        print(f"wrote {path.relative_to(ROOT)}")
     return 0
+
+
+def _formatted(code: str) -> str:
+    ruff = [sys.executable, "-m", "ruff", "format", "--config", ROOT / "pyproject.toml", "-"]
+    return subprocess.run(ruff, input=code, capture_output=True, text=True, check=True).stdout  # noqa: S603
 
 
 if __name__ == "__main__":

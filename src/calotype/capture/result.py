@@ -29,7 +29,7 @@ class WaitedFor(BaseModel):
     what: str = Field(
         description="`response`, `load`, `domcontentloaded`, `networkidle`, `injection`, `wait_for`, "
         "`wait_for_function`, `requests`, `fonts`, `images`, `layout` (two frames alike), `scroll`, `delay_ms`, "
-        "`retry`; more may come."
+        "`timers` (what was due within a second), `retry`; more may come."
     )
     ms: int = Field(description="Milliseconds, all times together.")
     ended: bool = Field(default=True, description="False: it was given up; the picture shows what was there.")

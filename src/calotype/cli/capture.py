@@ -1,4 +1,4 @@
-"""`calotype capture URL -o FILE`: the same capture as the API's, from the shell, without a server.
+"""`calotype capture URL… -o FILE`: the same captures as the API's, from the shell, with or without a server.
 
 Options are the API's GET parameters with dashes, made from the request model: nothing to keep in step by hand.
 """
@@ -9,24 +9,32 @@ import asyncio
 import json
 import sys
 import typing
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar, cast
-from uuid import uuid4
 
 import click
 from pydantic import BaseModel
 
-from calotype.app import open_capturer
+from calotype.cli.capturing import names
+from calotype.cli.capturing.engines import Engine, at_server, here
+from calotype.cli.capturing.progress import Told
+from calotype.cli.capturing.run import Order, Outcome, drained, outcomes
+from calotype.cli.capturing.sheet import Sheet
+from calotype.cli.capturing.sources import Target, targets
 from calotype.cli.targets import target_options, target_rules
-from calotype.request import ParsedRequest, parse_query
-from calotype.request.flat import ALIASES, FLAT_FIELDS, FlatField
+from calotype.request.flat import ALIASES, FLAT_FIELDS, FlatField, unflatten
 from calotype.request.model import CaptureRequest
-from calotype.settings import Settings, TargetRules
+from calotype.settings import Settings
 from calotype.telemetry import configure_logging
 
 _FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".avif": "avif", ".pdf": "pdf"}
 _NOT_OPTIONS = {"url", "html", "delay", *ALIASES}
+
+_AT_A_SERVER = 4  # captures at once; how many run is the server's to decide
+_FAILED, _INTERRUPTED = 1, 130
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -60,56 +68,141 @@ def _request_options(command: click.Command) -> click.Command:
 
 
 @_request_options
-@click.command(short_help="Make a picture of one page, without a server.")
-@click.argument("url", required=False)
+@click.command(short_help="Make pictures of pages, with or without a server.")
+@click.argument("pages", nargs=-1, metavar="[PAGE]...")
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="File to write, `-` for standard output."
+    "-o", "--output", metavar="FILE", help="File, or pattern for files, to write. `-`: one picture to standard output."
 )
 @click.option("--html", type=click.File("r", encoding="utf-8"), help="File with markup to render instead of a URL.")
+@click.option(
+    "--from",
+    "lists",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    multiple=True,
+    help="File with one URL, or JSON object of fields, per line; or a JSON list. `file` names an entry's picture.",
+)
+@click.option("--parallel", type=click.IntRange(1, 256), help="Captures at once.")
+@click.option("--resume", is_flag=True, help="Leave out pages whose file is there already.")
+@click.option("--sheet", type=click.Path(dir_okay=False, path_type=Path), help="Write a contact sheet, HTML.")
+@click.option("--server", metavar="URL", help="Let this server capture; its key is in CALOTYPE_KEY.")
 @target_options
-@click.option("--json", "as_json", is_flag=True, help="Print the picture's meta as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print what came of each as JSON: one line each if several.")
 @click.pass_obj
 def capture(
     load: Callable[..., Settings],
-    url: str | None,
-    output: Path | None,
+    pages: tuple[str, ...],
+    output: str | None,
     html: Any,
+    lists: tuple[Path, ...],
+    parallel: int | None,
+    resume: bool,
+    sheet: Path | None,
+    server: str | None,
     allow: tuple[str, ...],
     deny: tuple[str, ...],
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Make a picture of URL (or of --html FILE) and write it to --output.
+    """Make a picture of each PAGE: a URL, a file with markup, or `-` for a list on standard input.
 
-    The format follows the file's suffix unless --format names it.
+    The format follows the suffix of --output unless --format names it. In --output these are filled in: {n} (number in
+    the list, {n:04} with zeros), {host}, {path}, {format}, {date}.
+
+    Exit status: 0 all pictures were made, 1 some were not, 2 wrong usage, 130 interrupted.
     """
     settings = load()
-    if output is None:
-        raise click.UsageError("Where to? Name a file with -o, e.g. -o page.png, or -o - for standard output.")
     quiet = settings.log.model_copy(update={"level": "warning"}) if settings.log.level == "info" else settings.log
     configure_logging(quiet)
+    if server and (allow or deny):
+        raise click.UsageError("--allow and --deny are for captures of this machine; a server has its own rules.")
     rules = target_rules(allow, deny)
-    parsed = _parse(url, html.read() if html else None, output, options)
-    image, meta = asyncio.run(_capture(settings, parsed, rules))
-    if str(output) == "-":
-        sys.stdout.buffer.write(image)
-    else:
-        output.write_bytes(image)
-    for warning in meta["warnings"]:
-        click.echo(f"warning: {warning['message']}", err=True)
-    if meta["partial"]:
-        click.echo(f"partial: {meta['partial_reason']}", err=True)
-    for flaw in () if meta["verdict"] == "ok" else meta["verdict"]:
-        click.echo(f"verdict: {flaw['kind']}: {flaw['evidence']}", err=True)
-    if as_json:
-        click.echo(json.dumps(meta, indent=2, ensure_ascii=False), err=str(output) == "-")
-    else:
-        status = "" if meta["status_code"] in (None, 200) else f", the page's status is {meta['status_code']}"
-        size = f"{meta['width']}x{meta['height']}, {meta['bytes']} bytes, {meta['elapsed_ms']} ms"
-        click.echo(f"{output}: {size}{status}", err=True)
+    common = _common(options, output)
+    if html is not None:
+        common["html"] = html.read()
+    wanted = targets(pages, lists, common)
+    if not wanted:
+        raise click.UsageError("What to capture? Name pages, or a list with --from, and with -o where to.")
+    is_for_pipe = output == "-"
+    if is_for_pipe and (len(wanted) > 1 or sheet or resume):
+        raise click.UsageError("-o - is for one picture, without --sheet and --resume.")
+    files = [Path("-")] if is_for_pipe else _files(wanted, output)
+    orders = [Order(target, file) for target, file in zip(wanted, files, strict=True)]
+    engine = at_server(server, None) if server else here(settings, rules)
+    most = min(parallel or (_AT_A_SERVER if server else settings.browser.pages), len(orders))
+    raise SystemExit(_run(engine, orders, most, resume=resume, sheet=sheet, as_json=as_json))
 
 
-def _parse(url: str | None, html: str | None, output: Path, options: dict[str, Any]) -> ParsedRequest:
+def _files(wanted: Sequence[Target], output: str | None) -> list[Path]:
+    """
+    Raises:
+        click.UsageError: where to write is not said, or the pattern is none.
+    """
+    if output is None and len(wanted) == 1 and wanted[0].file is None:
+        raise click.UsageError("Where to? Name a file with -o, e.g. -o page.png, or -o - for standard output.")
+    pattern = output or names.DEFAULT
+    if len(wanted) > 1 and not names.has_placeholder(pattern) and any(target.file is None for target in wanted):
+        raise click.UsageError(f"-o for several pictures needs a placeholder, e.g. -o '{names.DEFAULT}'.")
+    return names.named(wanted, pattern, datetime.now(UTC).astimezone().date())
+
+
+def _run(
+    engine: AbstractAsyncContextManager[Engine],
+    orders: Sequence[Order],
+    parallel: int,
+    *,
+    resume: bool,
+    sheet: Path | None,
+    as_json: bool,
+) -> int:
+    """Return the exit status."""
+    told, contact = Told(len(orders)), Sheet(sheet) if sheet else None
+
+    def see(outcome: Outcome) -> None:
+        told.see(outcome)
+        if contact is not None:
+            contact.add(outcome)
+        if str(outcome.file) == "-" and outcome.screenshot is not None:
+            sys.stdout.buffer.write(outcome.screenshot.image)
+        if as_json:
+            _print_json(outcome, is_only=len(orders) == 1)
+
+    async def work() -> None:
+        async with engine as open_engine:
+            await drained(outcomes(open_engine, orders, parallel=parallel, keep=Path.exists if resume else _never), see)
+
+    status = 0
+    try:
+        with told:
+            asyncio.run(work())
+        told.sum_up()
+    except KeyboardInterrupt:
+        told.say_interrupted()
+        status = _INTERRUPTED
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if contact is not None:
+        contact.write()
+    return status or (_FAILED if told.numbers["failed"] else 0)
+
+
+def _print_json(outcome: Outcome, *, is_only: bool) -> None:
+    shown = outcome.as_json()
+    if is_only and "meta" in shown:
+        click.echo(json.dumps(shown["meta"], indent=2, ensure_ascii=False), err=str(outcome.file) == "-")
+    else:
+        click.echo(json.dumps(shown, ensure_ascii=False))
+
+
+def _never(_: Path) -> bool:
+    return False
+
+
+def _common(options: dict[str, Any], output: str | None) -> dict[str, Any]:
+    """What the options ask of every capture, in JSON form.
+
+    Raises:
+        click.ClickException: names the option.
+    """
     items: list[tuple[str, str]] = []
     for name, value in options.items():
         if value is None or value == ():
@@ -119,16 +212,11 @@ def _parse(url: str | None, html: str | None, output: Path, options: dict[str, A
         else:
             values = cast("tuple[str, ...]", value if isinstance(value, tuple) else (value,))
             items += [(name, each) for each in values]
-    if options.get("format") is None and (format_ := _FORMATS.get(output.suffix.lower())):
+    suffix = Path(output).suffix.lower() if output else ""
+    if options.get("format") is None and (format_ := _FORMATS.get(suffix)):
         items.append(("format", format_))
-    if url is not None:
-        items.append(("url", url))
-    if html is not None:
-        items.append(("html", html))
-    return parse_query(items, strict=True)
-
-
-async def _capture(settings: Settings, parsed: ParsedRequest, rules: TargetRules) -> tuple[bytes, dict[str, Any]]:
-    async with open_capturer(settings) as capturer:
-        result = await capturer.capture(parsed.request, request_id=uuid4().hex, rules=rules, warnings=parsed.warnings)
-    return result.image, result.meta.model_dump(mode="json")
+    flat = unflatten(items)
+    if flat.findings:
+        found = "; ".join(f"`{each.field}` {each.message}" for each in flat.findings)
+        raise click.ClickException(f"{found}.")
+    return flat.body
