@@ -23,6 +23,8 @@ from calotype.jobs.desk import Accepted, Seen, Wanted
 from calotype.request import CaptureRequest, ParsedRequest, Warning_
 from calotype.settings import Plan, ServerSettings, Settings, TargetRules
 from calotype.signing import Query, link_secret, read_link
+from calotype.telemetry import Telemetry
+from calotype.telemetry.figures import Backlog
 
 KEY = "calo_screenshot_0123456789abcdef"
 OTHER_KEY = "calo_screenshot_fedcba9876543210"
@@ -128,6 +130,8 @@ class FakeGuard:
     """Permits everything but port 1."""
 
     counts: dict[str, int] = field(default_factory=lambda: {"public": 2, "private": 1})
+    bytes_received: int = 0
+    connections: int = 0
 
     async def permit(self, url: str, rules: TargetRules) -> str:
         if url.endswith(":1/"):
@@ -138,6 +142,31 @@ class FakeGuard:
 @dataclass
 class FakePool:
     is_ready: bool = True
+    is_full: bool = False
+    size: int = 4
+    active: int = 1
+    waiting: int = 0
+    queue: int = 64
+    browsers: int = 1
+    memory_bytes: int = 2**28
+    starts: int = 3
+    start_failures: int = 0
+    restarts: dict[str, int] = field(default_factory=lambda: {"captures": 2})
+
+
+@dataclass
+class FakeRunner:
+    is_ready: bool = True
+    running: int = 1
+    concurrency: int = 2
+
+
+@dataclass
+class FakeBacklog:
+    latest: Backlog | None = None
+
+    async def look(self) -> Backlog | None:
+        return self.latest
 
 
 @dataclass
@@ -186,7 +215,9 @@ class FakeServices:
     jail: FakeJail = field(default_factory=FakeJail)
     database: FakeDatabase = field(default_factory=FakeDatabase)
     storage: FakeDatabase = field(default_factory=FakeDatabase)
-    runner: None = None
+    runner: FakeRunner | None = None
+    backlog: FakeBacklog = field(default_factory=FakeBacklog)
+    telemetry: Telemetry = field(default_factory=Telemetry)
     administration: Administration | None = None
     job_desk: FakeJobDesk = field(default_factory=FakeJobDesk)
     in_flight: InFlight = field(default_factory=InFlight)

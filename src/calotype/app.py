@@ -7,6 +7,7 @@ parts through the same functions.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from calotype.browser.jail.levels import Jail, JailLevel, open_jail
 from calotype.browser.page import Page
 from calotype.browser.pool import BrowserPool
 from calotype.browser.process import BrowserStartFailed, ChromiumProcess, sweep_profiles
+from calotype.capture.observed import ObservedCapturer
 from calotype.capture.run import Capturer
 from calotype.database import Database
 from calotype.database.clock import database_now_us
@@ -36,18 +38,22 @@ from calotype.errors import CalotypeError
 from calotype.guard.listener import open_listeners
 from calotype.guard.policy import EgressPolicy
 from calotype.guard.proxy import EgressProxy
-from calotype.http import jobs, metrics, ops, screenshot, url_check, usage
+from calotype.http import health, jobs, metrics, ops, screenshot, url_check, usage
 from calotype.http.admin import routes as admin
 from calotype.http.envelope import install_error_handlers
 from calotype.http.front import Front
 from calotype.http.in_flight import InFlight
+from calotype.http.observed import Observer
 from calotype.http.openapi import build_document
 from calotype.http.services import Services as ServicesForRoutes
+from calotype.jobs.backlog import BacklogWatch
 from calotype.jobs.desk import JobDesk
 from calotype.jobs.opening import JobParts
 from calotype.jobs.runner import Runner
 from calotype.settings import BrowserSettings, Settings
 from calotype.storage import Storage, StorageUnusable, open_storage
+from calotype.telemetry import Telemetry
+from calotype.telemetry.traces import open_traces
 
 _log = structlog.get_logger(__name__)
 
@@ -72,6 +78,23 @@ class Services:
     job_desk: JobDesk
     runner: Runner | None
     """None: this process runs no jobs."""
+    backlog: BacklogWatch
+    telemetry: Telemetry
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerServices:
+    """What runs jobs, and what an operator watches of it."""
+
+    settings: Settings
+    database: Database
+    guard: EgressProxy
+    pool: BrowserPool
+    jail: Jail
+    storage: Storage
+    runner: Runner
+    backlog: BacklogWatch
+    telemetry: Telemetry
 
 
 OpenServices = Callable[[Settings], AbstractAsyncContextManager[ServicesForRoutes]]
@@ -88,31 +111,39 @@ async def open_services(settings: Settings, *, runs_jobs: bool = True) -> AsyncG
         CalotypeError, BrowserStartFailed, OSError, SQLAlchemyError: something is missing; nothing is left open.
     """
     async with AsyncExitStack() as stack:
+        telemetry = _telemetry(stack)
         database, keys = await stack.enter_async_context(open_accounts(settings))
         policy = _policy(settings)
         guard, pool, jail, capturer = await stack.enter_async_context(_open_captures(settings, policy))
         storage = await _storage(settings)
         lanes = Lanes(queue=settings.browser.queue, timeout_s=settings.browser.queue_timeout_s)
-        desk = await stack.enter_async_context(_open_desk(settings, database, storage, lanes, capturer))
-        parts = JobParts(settings, database, storage, keys, policy)
-        runner = parts.runner(capturer, lanes) if runs_jobs else None
+        for_callers = ObservedCapturer(capturer, telemetry, "sync")
+        for_jobs = ObservedCapturer(capturer, telemetry, "job")
+        desk = await stack.enter_async_context(_open_desk(settings, database, storage, lanes, for_callers))
+        parts = JobParts(settings, database, storage, keys, policy, telemetry)
+        runner = parts.runner(for_jobs, lanes) if runs_jobs else None
         await stack.enter_async_context(parts.running(runner))
         operator = administration(database, keys, settings)
-        yield Services(settings, database, keys, operator, guard, pool, jail, storage, desk, parts.desk(), runner)
+        yield Services(
+            *(settings, database, keys, operator, guard, pool, jail, storage, desk, parts.desk(), runner),
+            *(parts.backlog(), telemetry),
+        )
 
 
 @asynccontextmanager
-async def open_worker(settings: Settings) -> AsyncGenerator[Runner]:
+async def open_worker(settings: Settings) -> AsyncGenerator[WorkerServices]:
     """Open what runs jobs, and nothing that serves. Raises as `open_services`."""
     async with AsyncExitStack() as stack:
+        telemetry = _telemetry(stack)
         database, keys = await stack.enter_async_context(open_accounts(settings))
         policy = _policy(settings)
-        *_, capturer = await stack.enter_async_context(_open_captures(settings, policy))
+        guard, pool, jail, capturer = await stack.enter_async_context(_open_captures(settings, policy))
+        storage = await _storage(settings)
         lanes = Lanes(queue=settings.browser.queue, timeout_s=settings.browser.queue_timeout_s)
-        parts = JobParts(settings, database, await _storage(settings), keys, policy)
-        runner = parts.runner(capturer, lanes)
+        parts = JobParts(settings, database, storage, keys, policy, telemetry)
+        runner = parts.runner(ObservedCapturer(capturer, telemetry, "job"), lanes)
         await stack.enter_async_context(parts.running(runner))
-        yield runner
+        yield WorkerServices(settings, database, guard, pool, jail, storage, runner, parts.backlog(), telemetry)
 
 
 @asynccontextmanager
@@ -143,13 +174,14 @@ def create_app(
         lifespan=lifespan,
     )
     app.state.in_flight = in_flight or InFlight()
-    app.add_middleware(Front)
+    app.add_middleware(Front, observer=Observer(settings.server.trace_callers))
     install_error_handlers(app)
     app.include_router(screenshot.router)
     app.include_router(jobs.router)
     app.include_router(url_check.router)
     app.include_router(usage.router)
     app.include_router(ops.router)
+    app.include_router(health.router)
     app.include_router(metrics.router)
     has_admin = settings.admin.token is not None
     if has_admin:
@@ -158,9 +190,26 @@ def create_app(
     return app
 
 
+def create_worker_app(services: WorkerServices, in_flight: InFlight) -> FastAPI:
+    """Make the ASGI application of a worker: what operators ask, and nothing else."""
+    app = FastAPI(title="calotype worker", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app.state.services, app.state.in_flight = services, in_flight
+    app.add_middleware(Front, observer=Observer(()))
+    install_error_handlers(app)
+    app.include_router(health.router)
+    app.include_router(metrics.router)
+    return app
+
+
+def _telemetry(stack: AsyncExitStack) -> Telemetry:
+    traces = open_traces(os.environ)
+    stack.push_async_callback(traces.close)
+    return Telemetry(traces=traces)
+
+
 @asynccontextmanager
 async def _open_desk(
-    settings: Settings, database: Database, storage: Storage, lanes: Lanes, capturer: Capturer
+    settings: Settings, database: Database, storage: Storage, lanes: Lanes, capturer: ObservedCapturer
 ) -> AsyncGenerator[Desk]:
     upkeep = Upkeep(database, storage, lease_s=settings.credits.lease_s, now_us=database_now_us)
     desk = Desk(

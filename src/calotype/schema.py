@@ -160,6 +160,7 @@ jobs = Table(
     Column("object_name", String(96)),  # of the picture in the storage
     Column("result", JSON(none_as_null=True)),  # `{"content_type", "meta"}`
     Column("error", JSON(none_as_null=True)),  # `{"code", "message", "details"}`, also of a try that will be repeated
+    Column("traceparent", String(55)),  # of the span that accepted it
     Index(None, "status", "rank", "number"),
     Index(None, "status", "lease_us"),
     Index(None, "status", "finished_us"),

@@ -8,15 +8,25 @@ from __future__ import annotations
 
 import os
 import re
+from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 PLAN_NAME = r"^[a-z0-9][a-z0-9_-]{0,31}$"
-_ADMIN_TOKEN = re.compile(r"(?!calo_)[\x21-\x7e]{32,}")
+_TOKEN = re.compile(r"(?!calo_)[\x21-\x7e]{32,}")
 _CORES = os.cpu_count() or 1
+
+
+def _hard_to_guess(value: SecretStr | None) -> SecretStr | None:
+    if value is not None and not _TOKEN.fullmatch(value.get_secret_value()):
+        raise ValueError("must be at least 32 visible ASCII characters, and no API key")
+    return value
+
+
+Token = Annotated[SecretStr | None, AfterValidator(_hard_to_guess)]
 
 
 class _Section(BaseModel):
@@ -32,6 +42,24 @@ class ServerSettings(_Section):
     shutdown_grace_s: float = Field(
         default=20.0, ge=0, description="Seconds that running captures get to finish on SIGTERM."
     )
+
+    metrics_token: Token = Field(
+        default=None,
+        description="Opens `/metrics`, of workers, too: at least 32 visible ASCII characters, and no API key. Unset: "
+        "everybody may read it.",
+    )
+    trace_callers: tuple[str, ...] = Field(
+        default=(),
+        description="Networks (`10.0.0.0/8`) of callers whose `traceparent` header is continued; requests of others "
+        "begin traces of their own.",
+    )
+
+    @field_validator("trace_callers")
+    @classmethod
+    def _callers_are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ip_network(network)
+        return value
 
     @model_validator(mode="after")
     def _certificate_and_key_come_together(self) -> ServerSettings:
@@ -121,19 +149,11 @@ class KeySettings(_Section):
 
 
 class AdminSettings(_Section):
-    token: SecretStr | None = Field(
+    token: Token = Field(
         default=None,
         description="Opens the operator's HTTP API, `/admin/v1`: at least 32 visible ASCII characters, and no API key. "
         "Unset: there is no such API.",
     )
-
-    @field_validator("token")
-    @classmethod
-    def _token_is_hard_to_guess(cls, value: SecretStr | None) -> SecretStr | None:
-        text = None if value is None else value.get_secret_value()
-        if text is not None and not _ADMIN_TOKEN.fullmatch(text):
-            raise ValueError("must be at least 32 visible ASCII characters, and no API key")
-        return value
 
 
 class StorageSettings(_Section):
@@ -182,6 +202,17 @@ class JobSettings(_Section):
     )
 
 
+class WorkerSettings(_Section):
+    metrics_host: str = Field(default="127.0.0.1", description="Address of `metrics_port`.")
+    metrics_port: int | None = Field(
+        default=None,
+        ge=0,
+        le=65535,
+        description="Port at which `calotype worker` serves `/healthz`, `/readyz` and `/metrics`, and nothing else; 0 "
+        "takes a free one. Unset: it serves nothing.",
+    )
+
+
 class LogSettings(_Section):
     level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Lowest level logged.")
     format: Literal["auto", "console", "json"] = Field(
@@ -225,6 +256,7 @@ class Settings(BaseSettings):
     storage: StorageSettings = StorageSettings()
     credits: CreditSettings = CreditSettings()
     jobs: JobSettings = JobSettings()
+    worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
     plans: tuple[Plan, ...] = Field(default=(), description="Plans beside the built-in `free` and `unlimited`.")
 

@@ -73,6 +73,8 @@ class _Seat:
     browser: Browser
     active: int = 0
     served: int = 0
+    memory_bytes: int = 0
+    """At the last probe."""
     warm: asyncio.Task[Page] | None = None
     checked: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the supervisor should look now instead of at the next probe."""
@@ -96,6 +98,8 @@ class BrowserPool:
         self.captures = 0
         self.restarts: Counter[str] = Counter()
         """Browsers replaced, by reason: `exited`, `unhealthy`, `captures`, `memory`."""
+        self.starts = 0
+        self.start_failures = 0
 
     @property
     def is_ready(self) -> bool:
@@ -108,6 +112,30 @@ class BrowserPool:
     @property
     def waiting(self) -> int:
         return self._slots.waiting
+
+    @property
+    def size(self) -> int:
+        return self._settings.pages
+
+    @property
+    def queue(self) -> int:
+        """How many may wait."""
+        return self._settings.queue
+
+    @property
+    def is_full(self) -> bool:
+        """Whether the next lease would be refused at once."""
+        return self.active >= self.size and self.waiting >= self.queue
+
+    @property
+    def browsers(self) -> int:
+        """Those that take captures."""
+        return len(self._seats)
+
+    @property
+    def memory_bytes(self) -> int:
+        """Of all browsers, each at its last probe."""
+        return sum(seat.memory_bytes for seat in (*self._seats, *self._draining))
 
     async def start(self) -> None:
         """Start every browser.
@@ -252,8 +280,9 @@ class BrowserPool:
                 missed = 0 if await seat.browser.is_healthy() else missed + 1
                 if missed >= _PROBES_MISSED:
                     return "unhealthy"
-                pid = seat.browser.keeper_pid
-                if pid and await asyncio.to_thread(tree_memory_bytes, pid) > self._settings.recycle_memory_bytes:
+                if pid := seat.browser.keeper_pid:
+                    seat.memory_bytes = await asyncio.to_thread(tree_memory_bytes, pid)
+                if seat.memory_bytes > self._settings.recycle_memory_bytes:
                     return "memory"
         finally:
             closed.cancel()
@@ -267,6 +296,7 @@ class BrowserPool:
                 await browser.start()
             except BrowserStartFailed as error:
                 failures += 1
+                self.start_failures += 1
                 _log.error("browser_start_failed", failures=failures, error=str(error))
             else:
                 return browser
@@ -286,6 +316,7 @@ class BrowserPool:
     def _seat(self, browser: Browser) -> _Seat:
         seat = _Seat(browser)
         self._seats.append(seat)
+        self.starts += 1
         self._seat_added.set()
         return seat
 

@@ -16,7 +16,7 @@ from calotype.capture.encode import CONTENT_TYPES, needs_encoding
 from calotype.capture.encoders import Encoders
 from calotype.capture.result import CaptureMeta, CaptureResult, Flaw
 from calotype.capture.shoot import Shot
-from calotype.capture.steps import PULSE_S, SHOT_GRACE_S, Facts, Steps, Stopwatch, looks_blank
+from calotype.capture.steps import PULSE_S, SHOT_GRACE_S, Facts, OnStage, Steps, Stopwatch, looks_blank
 from calotype.capture.verdict import Evidence, again, flaws_of, verdict_of
 from calotype.errors import CaptureTimeout, InternalError, PageCrashed
 from calotype.guard.policy import NO_RULES
@@ -50,6 +50,7 @@ class Capturer:
         request_id: str,
         rules: TargetRules = NO_RULES,
         warnings: Iterable[dict[str, Any]] = (),
+        on_stage: OnStage = lambda stage, elapsed_s: None,
     ) -> CaptureResult:
         """Make the picture. Cancelling it gives the page back.
 
@@ -66,8 +67,9 @@ class Capturer:
             self._policy.precheck(request.url, rules)
         async with self._pool.lease() as lease:
             lease.page.channel.request_id = request_id
-            watch = Stopwatch()
+            watch = Stopwatch(on_stage)
             watch.timings.queue_ms = lease.queue_ms
+            on_stage("queue", lease.queue_ms / 1000)
             try:
                 # Every wait is bounded by itself; this is for one that was forgotten: it must not cost a page for ever.
                 async with asyncio.timeout(request.render.timeout_ms / 1000 + SHOT_GRACE_S + 2 * PULSE_S):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +40,10 @@ _AHEAD_S = 2.0  # what timers began may take to settle
 _FIRST = asyncio.FIRST_COMPLETED
 
 
+OnStage = Callable[[str, float], None]
+"""Told of each stretch of a capture as it ends: its stage, and the seconds it took. A stage may have several."""
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
     """What the page was when its picture was taken."""
@@ -61,14 +65,16 @@ class Facts:
 class Stopwatch:
     """Adds up the milliseconds between laps under the steps' names."""
 
-    def __init__(self) -> None:
+    def __init__(self, on_lap: OnStage) -> None:
         self.timings = Timings()
+        self._on_lap = on_lap
         self._lap_started = time.perf_counter()
 
     def lap(self, step: str) -> None:
         now = time.perf_counter()
-        elapsed_ms = round((now - self._lap_started) * 1000)
-        setattr(self.timings, step, getattr(self.timings, step) + elapsed_ms)
+        elapsed_s = now - self._lap_started
+        setattr(self.timings, step, getattr(self.timings, step) + round(elapsed_s * 1000))
+        self._on_lap(step.removesuffix("_ms"), elapsed_s)
         self._lap_started = now
 
 

@@ -74,7 +74,7 @@ def serve(
 
 async def _serve(settings: Settings, *, runs_jobs: bool) -> None:
     tls = _tls_context(settings)
-    listener = _listen(settings.server.host, settings.server.port)
+    listener = listen(settings.server.host, settings.server.port)
     try:
         async with open_services(settings, runs_jobs=runs_jobs) as services:
             await _Server(settings, services, listener, tls).serve([listener])
@@ -117,7 +117,7 @@ class _Server(uvicorn.Server):
         host, port = self._listener.getsockname()[:2]
         is_tls = self.config.ssl is not None
         _log.info("server_started", host=host, port=port, tls=is_tls)
-        await _announce(self._settings, self._services, _url(host, port, tls=is_tls))
+        await _announce(self._settings, self._services, url_of(host, port, tls=is_tls))
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         _log.info("server_stopping")
@@ -156,7 +156,7 @@ def end_soon() -> None:
     asyncio.get_running_loop().call_later(_CLOSE_S, end)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listen(host: str, port: int) -> socket.socket:
     """Take the port before anything else is opened, so that a taken one is said at once."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
@@ -192,7 +192,7 @@ async def _announce(settings: Settings, services: Services, url: str) -> None:
     click.echo("\n".join(lines))
 
 
-def _url(host: str, port: int, *, tls: bool) -> str:
+def url_of(host: str, port: int, *, tls: bool) -> str:
     shown = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}.get(host) or (f"[{host}]" if ":" in host else host)  # noqa: S104
     return f"{'https' if tls else 'http'}://{shown}:{port}"
 

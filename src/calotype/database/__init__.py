@@ -18,7 +18,7 @@ from sqlalchemy.exc import ArgumentError, InterfaceError, OperationalError
 
 from calotype.errors import CalotypeError
 
-HEAD_REVISION = "0007"
+HEAD_REVISION = "0008"
 """The newest migration. A database that is there already is not worth importing Alembic for (100 ms at each start)."""
 
 _AWAY_PAUSES_S = (0.1, 0.5, 1.0, 2.0, 4.0)  # a PostgreSQL that is restarted is back by then

@@ -34,6 +34,18 @@ class EgressProxy:
         self._channels: set[Channel] = set()
         self.counts: Counter[str] = Counter()
         """Decisions by reason, a host and port counted once per capture; limits reached, once per capture."""
+        self._closed_bytes = 0
+        self._closed_connections = 0
+
+    @property
+    def bytes_received(self) -> int:
+        """By all captures so far."""
+        return self._closed_bytes + sum(channel.bytes_received for channel in self._channels)
+
+    @property
+    def connections(self) -> int:
+        """Made to targets so far."""
+        return self._closed_connections + sum(channel.connections for channel in self._channels)
 
     @property
     def port(self) -> int:
@@ -79,6 +91,9 @@ class EgressProxy:
         return channel
 
     def _forget(self, channel: Channel) -> None:
-        self._channels.discard(channel)
+        if channel in self._channels:
+            self._channels.discard(channel)
+            self._closed_bytes += channel.bytes_received
+            self._closed_connections += channel.connections
         if self._listeners is not None:
             self._listeners.release(channel.port)

@@ -14,20 +14,21 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from calotype.errors import ERRORS, ShuttingDown
 from calotype.http.envelope import CLIENT_GONE_STATUS, crash_response, error_response
+from calotype.http.observed import UNWATCHED, Observer
 from calotype.http.record import RequestRecord, open_record
 from calotype.http.standing import standing_headers
 
 _log = structlog.get_logger(__name__)
 
 _PATH_MAX_CHARS = 256
-_PROBES = frozenset({"/healthz", "/readyz"})
 
 
 class Front:
     """ASGI middleware; the first to see a request and the last to see its answer."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, *, observer: Observer) -> None:
         self._app = app
+        self._observer = observer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,10 +38,12 @@ class Front:
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=record.request_id)
         answer = _Answer(send, record)
-        try:
-            await self._handle(scope, receive, answer)
-        finally:
-            _log_answer(scope, record, answer)
+        with self._observer.request(scope) as observed:
+            try:
+                await self._handle(scope, receive, answer)
+            finally:
+                _log_answer(scope, record, answer)
+                observed.answered(answer.status, record)
 
     async def _handle(self, scope: Scope, receive: Receive, answer: _Answer) -> None:
         try:
@@ -88,8 +91,8 @@ class _Answer:
 def _log_answer(scope: Scope, record: RequestRecord, answer: _Answer) -> None:
     code = record.error_code
     level = ERRORS[code].log_level if code in ERRORS else "info"
-    if scope["path"] in _PROBES and code is None:
-        level = "debug"  # every few seconds, and never of interest
+    if scope["path"] in UNWATCHED and code is None:
+        level = "debug"
     optional = {"key_id": record.key_id, "error": code, "client_request_id": record.client_request_id}
     getattr(_log, level)(
         "request_answered",

@@ -121,9 +121,17 @@ async def delete_job(request: Request, job_id: str, services: ServicesParameter)
 
 
 async def _accept(request: Request, services: Services, caller: Principal, parsed: ParsedJobs) -> Accepted:
-    return await services.job_desk.accept(
-        parsed.wanted, caller, name=_name(request, parsed), note=record_of(request.scope).note
+    telemetry = services.telemetry
+    done = await services.job_desk.accept(
+        parsed.wanted,
+        caller,
+        name=_name(request, parsed),
+        note=record_of(request.scope).note,
+        traceparent=telemetry.traces.traceparent(),
     )
+    if not done.is_replay:
+        telemetry.metrics.jobs_enqueued.inc(len(done.job_ids))
+    return done
 
 
 def _name(request: Request, parsed: ParsedJobs) -> Name | None:

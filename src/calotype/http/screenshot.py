@@ -93,12 +93,16 @@ async def _deliver(
     key: str | None = None,
 ) -> Delivery:
     record = record_of(request.scope)
-    return await in_flight.run(
+    delivery = await in_flight.run(
         lambda: services.desk.deliver(
             parsed, caller, request_id=record.request_id, idempotency_key=key, note=record.note
         ),
         request.receive,
     )
+    if delivery.is_hit or delivery.is_replay:
+        outcome = "cached" if delivery.is_hit else "replayed"
+        services.telemetry.metrics.captures.labels("sync", outcome).inc()
+    return delivery
 
 
 def is_strict(request: Request) -> bool:

@@ -5,7 +5,7 @@ The composition root (`app.py`) opens the real parts; tests of this layer put a 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import Annotated, Protocol, cast
 
 from fastapi import Depends, Request
@@ -19,6 +19,8 @@ from calotype.jobs.desk import JobDesk
 from calotype.request import ParsedRequest
 from calotype.settings import Settings, TargetRules
 from calotype.signing import Query
+from calotype.telemetry import Telemetry
+from calotype.telemetry.figures import Backlog, GuardFigures, PoolFigures, RunnerFigures
 
 
 class Desk(Protocol):
@@ -48,11 +50,6 @@ class Authenticator(Protocol):
 class Guard(Protocol):
     """Says where captures may go; `guard.proxy.EgressProxy` is the real one."""
 
-    @property
-    def counts(self) -> Mapping[str, int]:
-        """Decisions by reason, and limits reached."""
-        ...
-
     async def permit(self, url: str, rules: TargetRules) -> str:
         """Return why a page may be visited. Raises InvalidUrl, BlockedTarget, UnresolvableHost with the reason."""
         ...
@@ -63,6 +60,11 @@ class BrowserState(Protocol):
 
     @property
     def is_ready(self) -> bool: ...
+
+    @property
+    def is_full(self) -> bool:
+        """Another capture would be refused at once."""
+        ...
 
 
 class JailState(Protocol):
@@ -93,11 +95,57 @@ class RunnerState(Protocol):
     def is_ready(self) -> bool: ...
 
 
-class Services(Protocol):
-    """The parts that the routes use."""
+class Backlogged(Protocol):
+    """Knows what waits in the database; `jobs.backlog.BacklogWatch` is the real one."""
+
+    async def look(self) -> Backlog | None: ...
+
+
+class Pool(BrowserState, PoolFigures, Protocol):
+    """A browser's state and its figures."""
+
+
+class GuardCounts(Guard, GuardFigures, Protocol):
+    """The guard and its figures."""
+
+
+class RunnerParts(RunnerState, RunnerFigures, Protocol):
+    """What runs jobs, and its figures."""
+
+
+class Operated(Protocol):
+    """What an operator watches of a process, be it a server or a worker."""
 
     @property
     def settings(self) -> Settings: ...
+
+    @property
+    def telemetry(self) -> Telemetry: ...
+
+    @property
+    def backlog(self) -> Backlogged: ...
+
+    @property
+    def database(self) -> Answering: ...
+
+    @property
+    def storage(self) -> Answering: ...
+
+    @property
+    def runner(self) -> RunnerParts | None: ...
+
+    @property
+    def guard(self) -> GuardCounts: ...
+
+    @property
+    def pool(self) -> Pool: ...
+
+    @property
+    def jail(self) -> JailState: ...
+
+
+class Services(Operated, Protocol):
+    """The parts that the routes use."""
 
     @property
     def keys(self) -> Authenticator: ...
@@ -109,29 +157,15 @@ class Services(Protocol):
     def desk(self) -> Desk: ...
 
     @property
-    def storage(self) -> Answering: ...
-
-    @property
-    def runner(self) -> RunnerState | None: ...
-
-    @property
     def job_desk(self) -> JobDesk: ...
-
-    @property
-    def guard(self) -> Guard: ...
-
-    @property
-    def pool(self) -> BrowserState: ...
-
-    @property
-    def jail(self) -> JailState: ...
-
-    @property
-    def database(self) -> Answering: ...
 
 
 def current_services(request: Request) -> Services:
     return cast("Services", request.app.state.services)
+
+
+def current_operated(request: Request) -> Operated:
+    return cast("Operated", request.app.state.services)
 
 
 def current_in_flight(request: Request) -> InFlight:
@@ -139,4 +173,5 @@ def current_in_flight(request: Request) -> InFlight:
 
 
 ServicesParameter = Annotated[Services, Depends(current_services)]
+OperatedParameter = Annotated[Operated, Depends(current_operated)]
 InFlightParameter = Annotated[InFlight, Depends(current_in_flight)]

@@ -107,12 +107,14 @@ class JobDesk:
         *,
         name: Name | None,
         note: Callable[[Standing], None],
+        traceparent: str | None = None,
     ) -> Accepted:
         """Queue all of the jobs, each with its credit, or none.
 
         Args:
             name: under which the same request gets the same jobs again.
             note: told where the caller stands, also when this fails.
+            traceparent: of the span to which the jobs' are linked.
 
         Raises:
             QuotaReached, RateLimited: the caller's plan does not allow it now.
@@ -122,7 +124,7 @@ class JobDesk:
         if any(each.webhook for each in wanted):
             await self._signers(caller.key_id)
         account = self._account_of(caller)
-        new = [NewJob(str(uuid.uuid4()), each.priority, each.body, each.webhook) for each in wanted]
+        new = [NewJob(str(uuid.uuid4()), each.priority, each.body, each.webhook, traceparent) for each in wanted]
 
         def work(connection: Connection) -> tuple[Accepted, Standing]:
             if name and (earlier := self._accepted_before(connection, account, name)) is not None:

@@ -14,16 +14,18 @@ from calotype.delivery.cached import ResultCache
 from calotype.delivery.desk import PictureMaker
 from calotype.delivery.lanes import Lanes
 from calotype.guard.policy import EgressPolicy
-from calotype.jobs.announcing import announce
+from calotype.jobs.backlog import BacklogWatch
 from calotype.jobs.bell import Bell
 from calotype.jobs.closing import Closing
 from calotype.jobs.desk import JobDesk
 from calotype.jobs.endings import Endings
 from calotype.jobs.expiry import Expiry
 from calotype.jobs.making import JobMaker
+from calotype.jobs.observed import JobCounts
 from calotype.jobs.runner import Runner
 from calotype.settings import Settings
 from calotype.storage import Storage
+from calotype.telemetry import Telemetry
 from calotype.webhooks.courier import Courier
 from calotype.webhooks.sender import Sender
 
@@ -32,7 +34,13 @@ class JobParts:
     """What desk and runner of one process share."""
 
     def __init__(
-        self, settings: Settings, database: Database, storage: Storage, keys: KeyRing, policy: EgressPolicy
+        self,
+        settings: Settings,
+        database: Database,
+        storage: Storage,
+        keys: KeyRing,
+        policy: EgressPolicy,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._settings = settings
         self._database = database
@@ -40,7 +48,9 @@ class JobParts:
         self._keys = keys
         self._policy = policy
         self._bell = Bell()
-        self._endings = Endings(on_final=announce, now_us=database_now_us)
+        self._telemetry = telemetry or Telemetry()
+        self._counts = JobCounts(self._telemetry.metrics)
+        self._endings = Endings(on_final=self._counts.on_final, now_us=database_now_us)
 
     def desk(self) -> JobDesk:
         return JobDesk(
@@ -76,12 +86,17 @@ class JobParts:
             settings=self._settings.jobs,
             concurrency=self._settings.jobs.concurrency or self._settings.browser.pages,
             now_us=database_now_us,
+            telemetry=self._telemetry,
         )
+
+    def backlog(self) -> BacklogWatch:
+        return BacklogWatch(self._database, database_now_us)
 
     @asynccontextmanager
     async def running(self, runner: Runner | None) -> AsyncGenerator[None]:
         """Listen for notices, post to webhooks, forget what is old, and run the runner."""
-        courier = Courier(self._database, Sender(self._policy), self._keys.webhook_signer)
+        signers, on_tried = self._keys.webhook_signer, self._counts.on_tried
+        courier = Courier(self._database, Sender(self._policy), signers, on_tried=on_tried)
         self._bell.on_webhook = courier.ring
         await self._database.listen(self._bell.hear)
         expiry = Expiry(

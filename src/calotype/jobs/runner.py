@@ -28,9 +28,12 @@ from calotype.jobs.endings import Endings
 from calotype.jobs.making import Made, Maker
 from calotype.jobs.table import Claim
 from calotype.settings import JobSettings
+from calotype.telemetry import Telemetry
+from calotype.telemetry.traces import Span, logged
 
 _log = structlog.get_logger(__name__)
 
+_KINDS = {"done": "done", "lost": "lost", "again": "again", "cancelled or again": "stopped"}
 _LOOK_AGAIN_S = 30.0  # a notice may get lost, and on SQLite other processes tell nothing
 
 
@@ -60,6 +63,7 @@ class Runner:
         settings: JobSettings,
         concurrency: int,
         now_us: NowUs,
+        telemetry: Telemetry | None = None,
     ) -> None:
         self._database = database
         self._maker = maker
@@ -67,8 +71,9 @@ class Runner:
         self._endings = endings
         self._closing = closing
         self._settings = settings
-        self._concurrency = concurrency
+        self.concurrency = concurrency
         self._now_us = now_us
+        self._telemetry = telemetry or Telemetry()
         self._worker = secrets.token_hex(8)
         self._running: dict[Claim, _Run] = {}
         self._limited: dict[Claim, tuple[str, int]] = {}
@@ -127,7 +132,7 @@ class Runner:
         while not self._is_draining:
             self._woken.clear()
             wait_s = _LOOK_AGAIN_S
-            if len(self._running) < self._concurrency:
+            if len(self._running) < self.concurrency:
                 try:
                     claim, wait_s = await self._claim()
                     if claim is not None:
@@ -170,9 +175,12 @@ class Runner:
     def _run(self, claim: Claim, owner: Principal | None) -> None:
         if owner is not None and (most := owner.plan.max_concurrency) is not None:
             self._limited[claim] = (claim.key_id, most)
-        making = asyncio.create_task(self._make(claim, owner), name=f"job-making-{claim.job_id}")
-        carrying = asyncio.create_task(self._carry_out(claim, owner, making), name=f"job-{claim.job_id}")
+        told = {"calotype.job.id": claim.job_id, "calotype.job.attempt": claim.attempts}
+        with self._telemetry.traces.job(claim.traceparent, told) as span, logged(span):  # both tasks begin within it
+            making = asyncio.create_task(self._make(claim, owner), name=f"job-making-{claim.job_id}")
+            carrying = asyncio.create_task(self._carry_out(claim, owner, making, span), name=f"job-{claim.job_id}")
         self._running[claim] = _Run(making, carrying)
+        carrying.add_done_callback(lambda _: span.end())
         carrying.add_done_callback(lambda _: self._left(claim))
         if claim.job_id in self._cancelled_early:
             self._cancel(claim.job_id)
@@ -187,7 +195,7 @@ class Runner:
             raise ApiKeyInvalid("The job's API key was revoked.")
         return await self._maker.make(claim, owner)
 
-    async def _carry_out(self, claim: Claim, owner: Principal | None, making: asyncio.Task[Made]) -> None:
+    async def _carry_out(self, claim: Claim, owner: Principal | None, making: asyncio.Task[Made], span: Span) -> None:
         """Wait for the picture, which alone can be cancelled: what then has to be written is written."""
         log = _log.bind(job_id=claim.job_id, attempt=claim.attempts)
         started = time.monotonic()
@@ -198,6 +206,7 @@ class Runner:
             log.error("job_not_ended", exc_info=error)  # its lease will end, and it be tried again
             return
         log.info("job_tried", outcome=outcome, elapsed_ms=round((time.monotonic() - started) * 1000))
+        self._count(outcome, making, span)
 
     async def _end(self, claim: Claim, owner: Principal | None, making: asyncio.Task[Made]) -> str:
         if making.cancelled():
@@ -209,6 +218,15 @@ class Runner:
             return await self._closing.failed(claim, error)
         _log.error("job_failed_inside", exc_info=error, job_id=claim.job_id)
         return await self._closing.failed(claim, InternalError())
+
+    def _count(self, outcome: str, making: asyncio.Task[Made], span: Span) -> None:
+        kind = _KINDS.get(outcome) or ("again" if outcome.endswith(", again") else "failed")
+        self._telemetry.metrics.job_tries.labels(kind).inc()
+        span.set({"calotype.outcome": outcome})
+        if kind == "failed":
+            span.fail(outcome)
+        elif kind == "done" and making.result().is_hit:
+            self._telemetry.metrics.captures.labels("job", "cached").inc()
 
     def _cancel(self, job_id: str | None) -> None:
         if job_id is None:

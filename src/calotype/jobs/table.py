@@ -41,6 +41,7 @@ class NewJob:
     priority: int
     body: Mapping[str, Any]
     webhook: Mapping[str, Any] | None = None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,6 +54,8 @@ class Claim:
     """This one included."""
     body: dict[str, Any]
     worker: str
+    traceparent: str | None = None
+    """Of the span that accepted it."""
 
     @property
     def token(self) -> ColumnElement[bool]:
@@ -104,6 +107,7 @@ def enqueue(
             "due_us": moment,
             "attempts": 0,
             "is_cancel_requested": False,
+            "traceparent": job.traceparent,
         }
         for job in new
     ]
@@ -141,10 +145,12 @@ def claim(
             started_us=NOW,
             lease_us=NOW + round(lease_s * _SECOND_US),
         )
-        .returning(column.rank, column.number, column.id, column.key_id, column.attempts, column.body)
+        .returning(
+            *(column.rank, column.number, column.id, column.key_id, column.attempts, column.body, column.traceparent)
+        )
     )
     rows = sorted(connection.execute(statement, time), key=lambda row: (row.rank, row.number))
-    return [Claim(row.id, row.key_id, row.attempts, row.body, worker) for row in rows]
+    return [Claim(row.id, row.key_id, row.attempts, row.body, worker, row.traceparent) for row in rows]
 
 
 def next_due_in_us(connection: Connection, now_us: NowUs, *, except_keys: Collection[str] = ()) -> int | None:
