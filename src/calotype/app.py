@@ -16,6 +16,7 @@ from functools import cache, partial
 
 import structlog
 from fastapi import FastAPI
+from fastapi.telemetry import TelemetryConfig
 
 from calotype import __version__
 from calotype.accounts.administration import Administration
@@ -56,6 +57,17 @@ from calotype.telemetry import Telemetry
 from calotype.telemetry.traces import open_traces
 
 _log = structlog.get_logger(__name__)
+
+
+# Where a global provider is set, or FASTAPI_OTEL_AUTO_CONFIGURE, FastAPI (0.165) makes spans of its own, with the whole
+# query: API keys and captured URLs. Ours are made in `telemetry.traces`.
+_NO_TELEMETRY_OF_FASTAPI: TelemetryConfig = {
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "operation_spans": False,
+    "auto_configure": False,
+}
 
 
 class SettingsUnusable(CalotypeError):
@@ -172,6 +184,7 @@ def create_app(
         redoc_url=None,
         redirect_slashes=False,
         lifespan=lifespan,
+        telemetry=_NO_TELEMETRY_OF_FASTAPI,
     )
     app.state.in_flight = in_flight or InFlight()
     app.add_middleware(Front, observer=Observer(settings.server.trace_callers))
@@ -192,7 +205,14 @@ def create_app(
 
 def create_worker_app(services: WorkerServices, in_flight: InFlight) -> FastAPI:
     """Make the ASGI application of a worker: what operators ask, and nothing else."""
-    app = FastAPI(title="calotype worker", openapi_url=None, docs_url=None, redoc_url=None, redirect_slashes=False)
+    app = FastAPI(
+        title="calotype worker",
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        telemetry=_NO_TELEMETRY_OF_FASTAPI,
+    )
     app.state.services, app.state.in_flight = services, in_flight
     app.add_middleware(Front, observer=Observer(()))
     install_error_handlers(app)

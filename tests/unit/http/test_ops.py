@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from tests.serving import FakeServices, Serving
+from tests.serving import FakeRunner, FakeServices, Serving
 
 
 @pytest.fixture
@@ -45,6 +45,29 @@ async def test_not_ready_names_what_is_missing_and_nothing_internal(
     assert [detail["field"] for detail in answer.json()["error"]["details"]] == ["browser", "guard", "database"]
     assert "10.0.0.7" not in answer.text
     assert "Retry-After" in answer.headers
+
+
+@pytest.mark.parametrize(
+    ("part", "state", "value", "named"),
+    [
+        ("pool", "is_ready", False, "browser"),
+        ("pool", "is_full", True, "queue"),
+        ("jail", "is_broken", True, "guard"),
+        ("runner", "is_ready", False, "queue"),
+        ("database", "failure", OSError("gone"), "database"),
+        ("storage", "failure", OSError("gone"), "storage"),
+    ],
+)
+async def test_each_check_alone_makes_it_unready(
+    part: str, state: str, value: object, named: str, stranger: httpx.AsyncClient, services: FakeServices
+) -> None:
+    services.runner = FakeRunner()
+    assert (await stranger.get("/readyz")).status_code == 200
+    setattr(getattr(services, part), state, value)
+    answer = await stranger.get("/readyz")
+    assert answer.status_code == 503
+    assert [detail["field"] for detail in answer.json()["error"]["details"]] == [named]
+    assert answer.headers["Retry-After"]
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
