@@ -122,7 +122,8 @@ def running_server(
 
 @contextmanager
 def running_worker(data_dir: Path, **settings: str) -> Iterator[ServerProcess]:
-    """Start `calotype worker`, which serves nothing, and wait until it runs jobs; arguments as for `running_server`."""
+    """Start `calotype worker` and wait until it runs jobs; arguments as for `running_server`. It serves nothing but its
+    state, and that with `WORKER__METRICS_PORT` only."""
     environment = server_environment(data_dir, **{f"CALOTYPE_{name}": value for name, value in settings.items()})
     process = subprocess.Popen(
         [sys.executable, "-m", "calotype", "worker"],
@@ -147,8 +148,9 @@ def running_worker(data_dir: Path, **settings: str) -> Iterator[ServerProcess]:
     try:
         told.wait(60)
         assert any(map(_RUNS_JOBS.match, output)), f"the worker did not start ({process.poll()}):\n{''.join(output)}"
-        with httpx.Client() as client:
-            yield ServerProcess(process, "", "", data_dir, client, output)
+        url = next((match[0] for line in output if _RUNS_JOBS.match(line) and (match := _ADDRESS.search(line))), "")
+        with httpx.Client(base_url=url) as client:
+            yield ServerProcess(process, url, "", data_dir, client, output)
     finally:
         _end(process, reader, output)
 

@@ -55,10 +55,24 @@ def pair(site: Site, postgres: PostgresCluster, tmp_path: Path) -> Iterator[Pair
 def test_the_worker_hears_of_jobs_and_the_server_of_their_ends(pair: Pair) -> None:
     early = enqueue(pair.server)
     assert job(pair.server, early, "?wait=0.5")["status"] == "queued"
-    with running_worker(pair.data_dir, **pair.settings):
+    with running_worker(pair.data_dir, **pair.settings, WORKER__METRICS_PORT="0") as worker:
         for job_id in (early, enqueue(pair.server), enqueue(pair.server)):
             assert job(pair.server, job_id, "?wait=60")["status"] == "done"
             assert ask(pair.server, "GET", f"/v1/jobs/{job_id}/image").headers["Content-Type"] == "image/png"
+        assert worker.client.get("/readyz").json()["checks"]["queue"] == "ready"
+        assert worker.client.get("/healthz").status_code == 200
+        for path in ("/", "/v1/usage", "/v1/jobs", "/docs", "/openapi.json"):
+            assert worker.client.get(path).status_code == 404
+        until(lambda: 'calotype_job_tries_total{outcome="done"} 3.0' in metrics(worker), "the worker counts its jobs")
+        assert 'calotype_captures_total{kind="job",outcome="ok"} 3.0' in metrics(worker)
+        assert "calotype_runner_jobs_limit 1.0" in metrics(worker)
+        assert "calotype_jobs_enqueued_total 3.0" in metrics(pair.server)
+        assert "calotype_runner_jobs_limit" not in [line.partition(" ")[0] for line in metrics(pair.server)]
+        assert worker.stop() == 0
+
+
+def metrics(process: ServerProcess) -> list[str]:
+    return process.client.get("/metrics").text.splitlines()
 
 
 def test_the_worker_hears_of_a_cancel(pair: Pair, site: Site) -> None:

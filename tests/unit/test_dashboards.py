@@ -36,17 +36,13 @@ def expressions() -> Iterator[tuple[str, str]]:
 EXPRESSIONS = list(expressions())
 
 
-def test_there_is_something_to_check() -> None:
-    assert len(EXPRESSIONS) > 40
+def test_every_metric_is_looked_at() -> None:
     named = {name for _, expression in EXPRESSIONS for name, _ in _SELECTOR.findall(expression)}
-    missing = {facts.name for facts in reference()} - {re.sub("_(bucket|sum|count)$", "", name) for name in named}
-    assert missing == {"calotype_http_request_seconds"} - {re.sub("_bucket$", "", name) for name in named}
+    assert {facts.name for facts in reference()} <= named | {re.sub("_(bucket|sum|count)$", "", name) for name in named}
 
 
-@pytest.mark.parametrize(
-    ("title", "expression"), EXPRESSIONS, ids=[f"{title}: {expr[:30]}" for title, expr in EXPRESSIONS]
-)
-def test_an_expression_names_what_is_scraped(title: str, expression: str) -> None:
+@pytest.mark.parametrize("expression", [each for _, each in EXPRESSIONS], ids=[title for title, _ in EXPRESSIONS])
+def test_an_expression_names_what_is_scraped(expression: str) -> None:
     labels = {facts.name: set(facts.labels) for facts in reference()}
     for facts in reference():
         if facts.kind == "histogram":
