@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+
 from starlette.datastructures import Headers
 
 from calotype.errors import Detail, InvalidRequest
@@ -25,6 +28,15 @@ def bearer_token(headers: Headers) -> str | None:
     """What stands behind `Authorization: Bearer` (RFC 6750)."""
     scheme, _, key = headers.get("authorization", "").strip().partition(" ")
     return key.strip() if scheme.lower() == "bearer" else None
+
+
+def is_same_secret(given: str, right: str) -> bool:
+    """Compare in a time that tells nothing, not even the length: hence digests."""
+    return hmac.compare_digest(_digest(given), _digest(right))
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 def _error(message: str, kind: str) -> InvalidRequest:

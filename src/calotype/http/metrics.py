@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
 from collections.abc import Callable
 
 from fastapi import APIRouter, Request
@@ -12,7 +10,7 @@ from prometheus_client.registry import Collector
 from starlette.responses import Response
 
 from calotype.errors import ApiKeyInvalid, ApiKeyMissing
-from calotype.http.credentials import bearer_token
+from calotype.http.credentials import bearer_token, is_same_secret
 from calotype.http.services import Operated, OperatedParameter
 from calotype.telemetry.figures import Everything, Figures
 
@@ -39,13 +37,8 @@ def _require_token(request: Request, services: Operated) -> None:
     given = bearer_token(request.headers)
     if not given:
         raise ApiKeyMissing("The metrics need their token. Send it as `Authorization: Bearer TOKEN`.")
-    # Digests, as the time that comparing takes tells the length.
-    if not hmac.compare_digest(_digest(given), _digest(token.get_secret_value())):
+    if not is_same_secret(given, token.get_secret_value()):
         raise ApiKeyInvalid("The metrics token is wrong.")
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()
 
 
 def _encoder(accept: str) -> tuple[Callable[[Collector], bytes], str]:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-import hmac
-
 from fastapi import Request
 
 from calotype.errors import ApiKeyInvalid, ApiKeyMissing
 from calotype.http.body import BodyUnread
-from calotype.http.credentials import bearer_token
+from calotype.http.credentials import bearer_token, is_same_secret
 from calotype.http.services import ServicesParameter
 
 
@@ -31,10 +28,5 @@ async def require_token(request: Request, services: ServicesParameter) -> None:
     if not given:
         raise _Missing("The request carries no admin token. Send it as `Authorization: Bearer TOKEN`.")
     token = services.settings.admin.token
-    # Digests, as the time that comparing takes tells the length.
-    if token is None or not hmac.compare_digest(_digest(given), _digest(token.get_secret_value())):
+    if token is None or not is_same_secret(given, token.get_secret_value()):
         raise _Wrong("The admin token is wrong.")
-
-
-def _digest(text: str) -> bytes:
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).digest()

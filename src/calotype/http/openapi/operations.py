@@ -14,7 +14,8 @@ def operations() -> Area:
         "/readyz": {"get": _readyz()},
         "/metrics": {"get": _metrics()},
     }
-    return Area(paths, tags=(_TAG,))
+    token = {"type": "http", "scheme": "bearer", "description": "`CALOTYPE_SERVER__METRICS_TOKEN`, where it is set."}
+    return Area(paths, tags=(_TAG,), security_schemes={"metrics": token})
 
 
 def _healthz() -> Json:
@@ -47,13 +48,17 @@ def _metrics() -> Json:
         "operationId": "metrics",
         "tags": ["operations"],
         "summary": "Counters for Prometheus",
-        "security": [],
+        "security": [{}, {"metrics": []}],
         "responses": {
             "200": {
                 "description": "Prometheus' text format.",
                 "headers": headers(["X-Request-Id"]),
-                "content": {"text/plain": {"schema": {"type": "string"}}},
-            }
+                "content": {
+                    "text/plain": {"schema": {"type": "string"}},
+                    "application/openmetrics-text": {"schema": {"type": "string"}},
+                },
+            },
+            **failures(["api_key_missing", "api_key_invalid"]),
         },
     }
 
