@@ -539,6 +539,10 @@ async def test_channels_know_nothing_of_each_other(way_out: WayOut) -> None:
     assert (other.blocked(), other.verdict_for("http://127.0.0.1:9/")) == ([], None)
     assert (one.bytes_received, one.connections) == (0, 0)
     assert (other.bytes_received, other.connections) == (len(ok()), 1)
+    for channel in (one, other, other):  # the proxy's counts are of open channels and of closed ones
+        assert (way_out.proxy.bytes_received, way_out.proxy.connections) == (len(ok()), 1)
+        await channel.close()
+    assert (way_out.proxy.bytes_received, way_out.proxy.connections) == (len(ok()), 1)
 
 
 async def test_a_refusal_is_logged_once_with_its_reason(log: CapturingLogger, channel: Channel) -> None:

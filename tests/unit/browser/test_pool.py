@@ -226,3 +226,37 @@ async def test_a_page_that_could_not_be_opened_for_want_of_descriptors_is_tried_
     site = ShortOfDescriptors()
     async with running(site) as pool, pool.lease() as lease:
         assert lease.page is site.pages[0]
+
+
+async def test_it_is_full_when_the_next_lease_would_be_refused() -> None:
+    enough = asyncio.Event()
+
+    async with running(FakeSite(), pages=1, queue=1) as pool:
+
+        async def capture() -> None:
+            async with pool.lease():
+                await enough.wait()
+
+        first = asyncio.create_task(capture())
+        await until(lambda: pool.active == 1)
+        assert not pool.is_full  # one may wait
+        second = asyncio.create_task(capture())
+        await until(lambda: pool.waiting == 1)
+        assert pool.is_full
+        with pytest.raises(Overloaded):
+            await capture()
+        enough.set()
+        await asyncio.gather(first, second)
+        assert not pool.is_full
+
+
+async def test_it_counts_the_browsers_it_starts_and_those_that_do_not() -> None:
+    site = FakeSite()
+    async with running(site, processes=2) as pool:
+        assert (pool.starts, pool.browsers) == (2, 2)
+        site.browsers[0].die()
+        await until(lambda: pool.starts == 3)
+        site.next_browsers = [FakeBrowser(starts=False)]
+        site.browsers[1].die()
+        await until(lambda: pool.start_failures == 1)
+        assert (pool.starts, pool.browsers, pool.restarts) == (3, 1, {"exited": 2})
