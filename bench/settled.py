@@ -36,12 +36,12 @@ LEAST_SIMILARITY, LEAST_SHARE, MOST_TIME = 0.99, 38 / 40, 0.6
 CHANNEL_TOLERANCE = 16
 _NOISE = 0.002  # two pictures of one page differ by so much in carets, clocks and rounding
 _WAITS = ("settled", "networkidle")
-# Not `later.html`, which a timer fills after 700 ms without any request: `networkidle` sees that, or not, by chance.
 _FIXTURES = (
     "blocks.html",
     "canvas.html",
     "dashboard.html",
     "feed.html",
+    "later.html",
     "lazy.html",
     "moving.html",
     "responsive.html",

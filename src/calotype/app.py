@@ -187,7 +187,8 @@ def create_app(
         telemetry=_NO_TELEMETRY_OF_FASTAPI,
     )
     app.state.in_flight = in_flight or InFlight()
-    app.add_middleware(Front, observer=Observer(settings.server.trace_callers))
+    observer = Observer(settings.server.trace_callers)
+    app.add_middleware(Front, observer=observer, hsts_max_age_s=settings.server.hsts_max_age_s)
     install_error_handlers(app)
     app.include_router(screenshot.router)
     app.include_router(jobs.router)

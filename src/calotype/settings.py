@@ -38,11 +38,19 @@ class ServerSettings(_Section):
     port: int = Field(default=8600, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     tls_cert: Path | None = Field(default=None, description="PEM file with the certificate chain: serves HTTPS only.")
     tls_key: Path | None = Field(default=None, description="PEM file with the private key of `tls_cert`.")
+    hsts_max_age_s: int = Field(
+        default=15_552_000,
+        ge=0,
+        description="Seconds for which browsers are told to come back by HTTPS only, in answers over HTTPS; 0: never.",
+    )
+    trusted_proxies: tuple[str, ...] = Field(
+        default=(),
+        description="Networks of proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed.",
+    )
     max_body_bytes: int = Field(default=8 * 2**20, ge=1024, description="Largest request body accepted, in bytes.")
     shutdown_grace_s: float = Field(
         default=20.0, ge=0, description="Seconds that running captures get to finish on SIGTERM."
     )
-
     metrics_token: Token = Field(
         default=None,
         description="Opens `/metrics`, of workers, too: at least 32 visible ASCII characters, and no API key. Unset: "
@@ -54,12 +62,10 @@ class ServerSettings(_Section):
         "begin traces of their own.",
     )
 
-    @field_validator("trace_callers")
+    @field_validator("trusted_proxies", "trace_callers")
     @classmethod
-    def _callers_are_networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
-        for network in value:
-            ip_network(network)
-        return value
+    def _networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ip_network(network)) for network in networks)
 
     @model_validator(mode="after")
     def _certificate_and_key_come_together(self) -> ServerSettings:

@@ -6,11 +6,9 @@ import os
 import re
 import signal
 import socket
-import ssl
 import subprocess
 import sys
 import threading
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -164,33 +162,3 @@ def test_captures_that_outlive_the_grace_are_told_so(site: Site, tmp_path: Path)
 
 def _endless(server: ServerProcess, site: Site) -> httpx.Response:
     return server.screenshot(url=f"{site.url}/forever.html", render={"timeout_ms": 60_000})
-
-
-def handshake(port: int, newest: ssl.TLSVersion) -> str | None:
-    """Shake hands as a client that knows nothing newer; the version agreed on."""
-    context = ssl.create_default_context(cafile=str(CERTIFICATE / "cert.pem"))
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)  # of old versions, which is the point
-        context.set_ciphers("ALL:@SECLEVEL=0")
-        context.minimum_version = min(newest, ssl.TLSVersion.TLSv1_2)
-        context.maximum_version = newest
-    with (
-        socket.create_connection(("127.0.0.1", port)) as raw,
-        context.wrap_socket(raw, server_hostname="localhost") as wrapped,
-    ):
-        return wrapped.version()
-
-
-def test_tls_from_1_2_on(tmp_path: Path) -> None:
-    files = ("--tls-cert", str(CERTIFICATE / "cert.pem"), "--tls-key", str(CERTIFICATE / "key.pem"))
-    with started(tmp_path / "data", *files, lines=3) as server:
-        assert server.url.startswith("https://")
-        assert handshake(server.port, ssl.TLSVersion.TLSv1_3) == "TLSv1.3"
-        assert handshake(server.port, ssl.TLSVersion.TLSv1_2) == "TLSv1.2"
-        # Refused by the server; a client that can no longer speak 1.1 would say NO_PROTOCOLS_AVAILABLE.
-        with pytest.raises(ssl.SSLError, match=r"(?i)alert|\beof\b|unexpected_eof"):
-            handshake(server.port, ssl.TLSVersion.TLSv1_1)
-        context = ssl.create_default_context(cafile=str(CERTIFICATE / "cert.pem"))
-        assert httpx.get(f"{server.url}/healthz", verify=context).json()["ok"] is True
-        server.process.send_signal(signal.SIGTERM)
-        assert server.process.wait() == 0

@@ -10,7 +10,6 @@ import asyncio
 import os
 import signal
 import socket
-import ssl
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -25,6 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from calotype.app import Services, create_app, open_services
 from calotype.browser.process import BrowserStartFailed
+from calotype.cli.tls import Certificate
 from calotype.errors import CalotypeError
 from calotype.http.in_flight import InFlight
 from calotype.http.wire import HEAD_MAX_BYTES, HttpProtocol
@@ -54,7 +54,7 @@ def serve(
 ) -> None:
     """Serve the API until SIGTERM or Ctrl-C.
 
-    On the first start a key on the plan "unlimited" is made and printed, once.
+    On the first start a key on the plan "unlimited" is made and printed, once. SIGHUP reads the certificate again.
     """
     overrides: dict[str, Any] = {"server": {name: value for name, value in server.items() if value is not None}}
     if data_dir is not None:
@@ -73,11 +73,11 @@ def serve(
 
 
 async def _serve(settings: Settings, *, runs_jobs: bool) -> None:
-    tls = _tls_context(settings)
+    certificate = Certificate.of(settings.server)
     listener = listen(settings.server.host, settings.server.port)
     try:
         async with open_services(settings, runs_jobs=runs_jobs) as services:
-            await _Server(settings, services, listener, tls).serve([listener])
+            await _Server(settings, services, listener, certificate).serve([listener])
     finally:
         listener.close()
 
@@ -86,11 +86,12 @@ class _Server(uvicorn.Server):
     """uvicorn's server with our start and our end."""
 
     def __init__(
-        self, settings: Settings, services: Services, listener: socket.socket, tls: ssl.SSLContext | None
+        self, settings: Settings, services: Services, listener: socket.socket, certificate: Certificate | None
     ) -> None:
         self._settings = settings
         self._services = services
         self._listener = listener
+        self._certificate = certificate
         self._in_flight = InFlight()
         app = create_app(settings, services=lambda _: nullcontext(services), in_flight=self._in_flight)
         super().__init__(
@@ -103,21 +104,30 @@ class _Server(uvicorn.Server):
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
+                proxy_headers=bool(settings.server.trusted_proxies),
+                forwarded_allow_ips=list(settings.server.trusted_proxies),
                 backlog=_BACKLOG,
                 timeout_keep_alive=_KEEP_ALIVE_S,
                 timeout_graceful_shutdown=round(settings.server.shutdown_grace_s + _ANSWER_GRACE_S),
             )
         )
         self.config.load()
-        self.config.ssl = tls  # the files were read before anything was opened
+        if certificate is not None:
+            self.config.ssl = certificate.context  # the files were read before anything was opened
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         host, port = self._listener.getsockname()[:2]
-        is_tls = self.config.ssl is not None
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reload)
+        is_tls = self._certificate is not None
         _log.info("server_started", host=host, port=port, tls=is_tls)
         await _announce(self._settings, self._services, url_of(host, port, tls=is_tls))
+
+    def _reload(self) -> None:
+        if self._certificate is None:
+            _log.info("nothing_to_reload", signal="SIGHUP")
+        else:
+            self._certificate.reload()
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         _log.info("server_stopping")
@@ -164,20 +174,6 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         reason = error.strerror if isinstance(error, socket.gaierror) else os.strerror(error.errno or 0)
         raise click.ClickException(f"Can't listen on {host} port {port}: {reason}.") from error
-
-
-def _tls_context(settings: Settings) -> ssl.SSLContext | None:
-    server = settings.server
-    if server.tls_cert is None:
-        return None
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.set_alpn_protocols(["http/1.1"])
-    try:
-        context.load_cert_chain(server.tls_cert, server.tls_key)
-    except OSError as error:  # SSLError is one
-        raise click.ClickException(f"Can't use {server.tls_cert} with {server.tls_key}: {error}.") from error
-    return context
 
 
 async def _announce(settings: Settings, services: Services, url: str) -> None:

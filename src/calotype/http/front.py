@@ -21,14 +21,20 @@ from calotype.http.standing import standing_headers
 _log = structlog.get_logger(__name__)
 
 _PATH_MAX_CHARS = 256
+_CLIENT_MAX_CHARS = 64  # an address, or what a trusted proxy calls one
 
 
 class Front:
     """ASGI middleware; the first to see a request and the last to see its answer."""
 
-    def __init__(self, app: ASGIApp, *, observer: Observer) -> None:
+    def __init__(self, app: ASGIApp, *, observer: Observer, hsts_max_age_s: int = 0) -> None:
+        """
+        Args:
+            hsts_max_age_s: of `Strict-Transport-Security` (RFC 6797) in answers over HTTPS; 0: none.
+        """
         self._app = app
         self._observer = observer
+        self._hsts = f"max-age={hsts_max_age_s}" if hsts_max_age_s else None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -37,7 +43,7 @@ class Front:
         record = open_record(scope)
         structlog.contextvars.clear_contextvars()
         structlog.contextvars.bind_contextvars(request_id=record.request_id)
-        answer = _Answer(send, record)
+        answer = _Answer(send, record, hsts=self._hsts if scope["scheme"] == "https" else None)
         with self._observer.request(scope) as observed:
             try:
                 await self._handle(scope, receive, answer)
@@ -62,9 +68,10 @@ class Front:
 class _Answer:
     """Watches an answer go by and adds what every answer has."""
 
-    def __init__(self, send: Send, record: RequestRecord) -> None:
+    def __init__(self, send: Send, record: RequestRecord, *, hsts: str | None) -> None:
         self._send = send
         self._record = record
+        self._hsts = hsts
         self._started_at = time.perf_counter()
         self.status = CLIENT_GONE_STATUS
         self.has_begun = False
@@ -80,6 +87,8 @@ class _Answer:
             headers = MutableHeaders(scope=message)
             headers["X-Request-Id"] = self._record.request_id
             headers["X-Content-Type-Options"] = "nosniff"
+            if self._hsts is not None:
+                headers["Strict-Transport-Security"] = self._hsts
             standing = await self._record.caller_standing()
             if standing is not None:
                 headers.update(standing_headers(standing))
@@ -93,7 +102,8 @@ def _log_answer(scope: Scope, record: RequestRecord, answer: _Answer) -> None:
     level = ERRORS[code].log_level if code in ERRORS else "info"
     if scope["path"] in UNWATCHED and code is None:
         level = "debug"
-    optional = {"key_id": record.key_id, "error": code, "client_request_id": record.client_request_id}
+    client = scope["client"][0][:_CLIENT_MAX_CHARS] if scope["client"] else None
+    optional = {"client": client, "key_id": record.key_id, "error": code, "client_request_id": record.client_request_id}
     getattr(_log, level)(
         "request_answered",
         method=scope["method"],
