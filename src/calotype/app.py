@@ -39,7 +39,7 @@ from calotype.errors import CalotypeError
 from calotype.guard.listener import open_listeners
 from calotype.guard.policy import EgressPolicy
 from calotype.guard.proxy import EgressProxy
-from calotype.http import health, jobs, metrics, ops, screenshot, url_check, usage
+from calotype.http import health, jobs, metrics, pages, screenshot, url_check, usage
 from calotype.http.admin import routes as admin
 from calotype.http.envelope import install_error_handlers
 from calotype.http.front import Front
@@ -194,7 +194,8 @@ def create_app(
     app.include_router(jobs.router)
     app.include_router(url_check.router)
     app.include_router(usage.router)
-    app.include_router(ops.router)
+    app.include_router(pages.router)
+    app.mount("/static", pages.OwnFiles())
     app.include_router(health.router)
     app.include_router(metrics.router)
     has_admin = settings.admin.token is not None

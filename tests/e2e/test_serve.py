@@ -85,10 +85,11 @@ def errors_in(stderr: str) -> list[str]:
 
 def test_the_first_start_prints_a_key_that_works_and_the_second_none(tmp_path: Path) -> None:
     data_dir = tmp_path / "data"
-    with started(data_dir, lines=3) as first:
-        command = first.lines[2]
+    with started(data_dir, lines=4) as first:
+        link, command = first.lines[2:]
         key = re.search(r"calo_\w+", first.lines[1])
         assert key is not None
+        assert f"{first.url}/#key={key[0]}" in link
         assert key[0] in command
         assert f"curl -G {first.url}/v1/screenshot" in command
         answer = httpx.post(f"{first.url}/v1/screenshot", json={"html": "<p>hi"}, headers={"X-API-Key": key[0]})

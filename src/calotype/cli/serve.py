@@ -178,12 +178,13 @@ def listen(host: str, port: int) -> socket.socket:
 
 async def _announce(settings: Settings, services: Services, url: str) -> None:
     """Say where the server is, and on the first start how to use it."""
-    lines = [f"calotype serves {url}  (reference: {url}/docs)"]
+    lines = [f"calotype serves {url}  (API tester; reference: {url}/docs)"]
     if key := await services.keys.ensure_first(_FIRST_PLAN, "first start"):
         picture = "--data-urlencode url=https://example.com -o example.jpg"
         lines += [
             f"API key, shown this once: {key.text}",
-            f"Try it: curl -G {url}/v1/screenshot -H 'Authorization: Bearer {key.text}' {picture}",
+            f"Try it in a browser: {url}/#key={key.text}",
+            f"Try it in the shell: curl -G {url}/v1/screenshot -H 'Authorization: Bearer {key.text}' {picture}",
         ]
     click.echo("\n".join(lines))
 

@@ -21,6 +21,7 @@ from calotype.http.openapi.parts import (
     with_definitions,
 )
 from calotype.request import NOT_YET, CaptureRequest
+from calotype.request.groups import GROUPS
 from calotype.signing import EXPIRES, KEY_ID
 
 _TAG = {"name": "screenshot", "description": "Pictures of pages."}
@@ -46,6 +47,10 @@ def _schemas() -> Json:
     for path in NOT_YET:
         field = _field(body, request, path)
         field["description"] = f"{field['description']} Not supported yet."
+        field["x-not-supported"] = True
+    for group, names in GROUPS.items():
+        for name in names:
+            body["properties"][name]["x-group"] = group
     body["properties"]["api_key"] = {"type": "string", "description": "The key, if it is not in a header."}
     body["oneOf"] = [{"required": ["url"]}, {"required": ["html"]}]
     answer = {
