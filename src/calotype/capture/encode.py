@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from PIL import Image
 
@@ -47,28 +47,45 @@ def needs_encoding(shot: Shot, request: CaptureRequest) -> bool:
     return request.resize is not None or shot.format != request.format or len(shot.bands) > 1
 
 
-def resize(image: Image.Image, wanted: Resize) -> Image.Image:
-    """Fit the picture as CSS `object-fit` does; `cover` keeps the top, where a page begins.
+@dataclass(frozen=True, slots=True)
+class Fit:
+    """How a picture of one size becomes one of another: scaled, then cut."""
+
+    scaled: tuple[int, int]
+    left: int
+    """Pixels cut off at the left; at the top none are."""
+    size: tuple[int, int]
+
+
+def fit_of(size: tuple[int, int], wanted: Resize) -> Fit:
+    """Fit a picture as CSS `object-fit` does; `cover` keeps the top, where a page begins.
 
     A side not given follows from the other. Never enlarges unless told to.
     """
-    box_width, box_height = _box(image.size, wanted)
+    width, height = size
+    box_width, box_height = _box(size, wanted)
     if wanted.fit == "fill":
-        width, height = box_width, box_height
-        if not wanted.enlarge:
-            width, height = min(width, image.width), min(height, image.height)
-        return _scaled(image, (width, height))
-    ratios = (box_width / image.width, box_height / image.height)
+        whole = (box_width, box_height) if wanted.enlarge else (min(box_width, width), min(box_height, height))
+        return Fit(whole, 0, whole)
+    ratios = (box_width / width, box_height / height)
     ratio = max(ratios) if wanted.fit == "cover" else min(ratios)
     if ratio > 1 and not wanted.enlarge:
         ratio = 1.0
-    scaled = (max(1, round(image.width * ratio)), max(1, round(image.height * ratio)))
-    result = image if scaled == image.size else _scaled(image, scaled)
-    if wanted.fit == "cover":
-        width, height = min(box_width, result.width), min(box_height, result.height)
-        left = (result.width - width) // 2
-        result = result.crop((left, 0, left + width, height))
-    return result
+    scaled = (max(1, round(width * ratio)), max(1, round(height * ratio)))
+    if wanted.fit != "cover":
+        return Fit(scaled, 0, scaled)
+    kept = (min(box_width, scaled[0]), min(box_height, scaled[1]))
+    return Fit(scaled, (scaled[0] - kept[0]) // 2, kept)
+
+
+def resize(image: Image.Image, wanted: Resize) -> Image.Image:
+    """As `fit_of` says."""
+    fit = fit_of(image.size, wanted)
+    scaled = image if fit.scaled == image.size else _scaled(image, fit.scaled)
+    if fit.size == fit.scaled:
+        return scaled
+    width, height = fit.size
+    return scaled.crop((fit.left, 0, fit.left + width, height))
 
 
 def _scaled(image: Image.Image, size: tuple[int, int]) -> Image.Image:

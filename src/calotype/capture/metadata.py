@@ -6,6 +6,7 @@ import asyncio
 from typing import Any
 
 from calotype.browser.page import Page
+from calotype.capture.area import Area
 from calotype.capture.result import ConsoleEntry, NetworkEntry, PageMetadata
 from calotype.capture.world import World
 from calotype.request import CaptureRequest
@@ -21,7 +22,8 @@ class Metadata:
 
     def __init__(self, page: Page, request: CaptureRequest) -> None:
         self._page = page
-        self._asked = frozenset(request.metadata)
+        self._asked = frozenset(request.metadata) - ({"elements"} if request.format == "pdf" else set())
+        self._scale = request.viewport.scale
         self._console: list[ConsoleEntry] = []
         self._network: dict[str, NetworkEntry] = {}
         self._began: dict[str, float] = {}
@@ -39,12 +41,19 @@ class Metadata:
         if self._asked & {"network", "headers"}:
             session.on("Network.responseReceived", self._on_response)
 
-    async def collect(self, world: World, loader_id: str) -> PageMetadata | None:
-        """What was asked for, of the document with that loader id; None if nothing was."""
+    async def collect(self, world: World, loader_id: str, area: Area | None) -> PageMetadata | None:
+        """What was asked for, of the document with that loader id; None if nothing was.
+
+        Args:
+            area: what the picture shows; None: the viewport.
+        """
         if not self._asked:
             return None
         values: dict[str, Any] = {}
-        if of_page := sorted(self._asked - _FROM_EVENTS):
+        if "elements" in self._asked:
+            where = area.as_dict() if area else None
+            values["elements"] = await world.run("elements", where, self._scale)
+        if of_page := sorted(self._asked - _FROM_EVENTS - {"elements"}):
             values |= await world.run("metadata", of_page)
         if "headers" in self._asked:
             values["headers"] = self._headers.get(loader_id, {})

@@ -62,6 +62,25 @@ class Link(BaseModel):
     text: str = Field(description="What is read on it.")
 
 
+class Box(BaseModel):
+    """A rectangle of the picture, in its pixels; it may reach over its edges."""
+
+    x: int
+    y: int
+    width: int
+    height: int
+
+
+class Element(BaseModel):
+    """Something in the picture that can be clicked, chosen or typed into."""
+
+    role: str = Field(description="As in ARIA: `button`, `link`, `textbox`, `checkbox`, …")
+    name: str = Field(description="What it is called, 200 characters at most.")
+    value: str | None = Field(default=None, description="Of a field, 200 characters at most; never of a password.")
+    selector: str = Field(description="Finds it, in `actions` for instance.")
+    box: Box
+
+
 class ConsoleEntry(BaseModel):
     """What a script of the page wrote to the console, or an exception that none caught."""
 
@@ -94,6 +113,11 @@ class PageMetadata(BaseModel):
     icon: str | None = Field(default=None, description="URL of the largest icon.")
     fonts: list[str] | None = Field(default=None, description="Families of the web fonts that were loaded.")
     links: list[Link] | None = Field(default=None, description="To http and https, each once, 1,000 at most.")
+    elements: list[Element] | None = Field(
+        default=None,
+        description="What can be clicked or filled in, as far as the picture shows it, from top to bottom; 300 at "
+        "most. None of frames and shadow trees, and none of a PDF.",
+    )
     text: str | None = Field(default=None, description="As it is read, 500,000 characters at most.")
     html: str | None = Field(default=None, description="As the picture shows it, 1,000,000 characters at most.")
     headers: dict[str, str] | None = Field(default=None, description="Of the page's answer, names in lower case.")

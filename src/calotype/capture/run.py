@@ -12,9 +12,10 @@ from typing import Any, Protocol
 
 from calotype.browser.cdp import CdpError, ConnectionLost
 from calotype.browser.pool import BrowserPool
-from calotype.capture.encode import CONTENT_TYPES, needs_encoding
+from calotype.capture.elements import in_fit
+from calotype.capture.encode import CONTENT_TYPES, fit_of, needs_encoding
 from calotype.capture.encoders import Encoders
-from calotype.capture.result import CaptureMeta, CaptureResult, Flaw
+from calotype.capture.result import CaptureMeta, CaptureResult, Flaw, PageMetadata
 from calotype.capture.shoot import Shot
 from calotype.capture.steps import PULSE_S, SHOT_GRACE_S, Facts, OnStage, Steps, Stopwatch, looks_blank
 from calotype.capture.verdict import Evidence, again, flaws_of, verdict_of
@@ -107,7 +108,7 @@ class Capturer:
             retry=retry,
             warnings=[*warnings, *facts.warnings],
             actions=facts.actions,
-            metadata=facts.metadata,
+            metadata=_of_picture(facts.metadata, shot, request),
             timings=watch.timings,
             waited_for=facts.waited_for,
         )
@@ -118,3 +119,11 @@ class Capturer:
         colours = await self._encoders.colours(shot) if looks_blank(shot) else None
         where = (facts.asked_url, facts.final_url, facts.status_code, facts.headers)
         return flaws_of(Evidence(facts.page, *where, colours))
+
+
+def _of_picture(metadata: PageMetadata | None, shot: Shot, request: CaptureRequest) -> PageMetadata | None:
+    """With the places of elements as they are in the picture that is given back."""
+    if metadata is None or not metadata.elements or request.resize is None:
+        return metadata
+    size = (shot.width_px, shot.height_px)
+    return metadata.model_copy(update={"elements": in_fit(metadata.elements, fit_of(size, request.resize), size)})

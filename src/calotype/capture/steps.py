@@ -291,7 +291,7 @@ class Steps:
             waited_for=self._deadline.waited_for(),
             warnings=[*self._warnings, *self._cut_warnings, *dropped(self._page.channel)],
             actions=self._actions.outcomes,
-            metadata=await self._metadata.collect(self._world, self._activity.committed_id),
+            metadata=await self._metadata.collect(self._world, self._activity.committed_id, self._area),
             asked_url=self._request.url,
             headers=document.headers if document and not is_html else {},
             page=evidence,

@@ -24,6 +24,7 @@ _SUBCOMMANDS = {
     "db": "Bring the database up to date, check it, copy it.",
     "doctor": "Say what this machine lacks, and the settings in effect.",
     "keys": "Make, list, replace and revoke API keys.",
+    "mcp": "Show pages to agents, over MCP.",
     "plans": "List the plans that keys can be on.",
     "serve": "Serve the HTTP API.",
     "sign": "Sign a link that shows a capture without the key.",

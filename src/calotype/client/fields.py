@@ -422,6 +422,7 @@ class ScreenshotFields(TypedDict, total=False):
             "icon",
             "fonts",
             "links",
+            "elements",
             "text",
             "html",
             "headers",

@@ -92,7 +92,18 @@ Injected = Annotated[
 ]
 StatusPattern = Annotated[str, BeforeValidator(_status_pattern, json_schema_input_type=int | str)]
 Metadata = Literal[
-    "title", "description", "open_graph", "icon", "fonts", "links", "text", "html", "headers", "console", "network"
+    "title",
+    "description",
+    "open_graph",
+    "icon",
+    "fonts",
+    "links",
+    "elements",
+    "text",
+    "html",
+    "headers",
+    "console",
+    "network",
 ]
 
 
