@@ -155,6 +155,8 @@ async def test_an_unknown_path(method: str, path: str, client: httpx.AsyncClient
         ("BREW", "/v1/screenshot", "GET, POST"),
         ("POST", "/v1/", "GET"),
         ("POST", "/healthz", "GET, HEAD"),
+        ("OPTIONS", "/v1/jobs/batch", "POST"),
+        ("PUT", "/v1/jobs/0b9f2c1e-6f0b-4a53-9c0f-3f7a0c1f2d11", "GET, HEAD, DELETE"),
     ],
 )
 async def test_a_wrong_method_names_the_right_ones(

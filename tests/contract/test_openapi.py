@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
 
 import httpx
+import jsonschema
+import openapi_spec_validator
 import pytest
 
-from calotype.errors import ERRORS
+from calotype.errors import ERRORS, InvalidRequest
 from calotype.http.openapi import build_document
-from calotype.request import FLAT_FIELDS, CaptureRequest, parse_body
+from calotype.request import FLAT_FIELDS, CaptureRequest, parse_body, parse_query
 from calotype.signing import sign
 from tests.serving import KEY, LINK_SECRET, FakeServices, serving
 
@@ -131,3 +134,56 @@ async def test_what_a_signed_link_answers_beside_is_documented(document: dict[st
     documented = document["paths"]["/v1/screenshot"]["get"]["responses"]["200"]["headers"]
     assert answer.headers["Cross-Origin-Resource-Policy"] == "cross-origin"
     assert "Cross-Origin-Resource-Policy" in documented
+
+
+def test_it_is_openapi(document: dict[str, Any]) -> None:
+    openapi_spec_validator.validate(document)
+
+
+def test_every_operation_is_described(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document):
+        wanting = {"operationId", "tags", "summary", "description", "security", "responses"} - set(operation)
+        assert not wanting, (path, method)
+        assert re.fullmatch("[a-z][A-Za-z]+", operation["operationId"])  # a function's name in a generated client
+
+
+def test_examples_are_valid_by_their_own_schemas(document: dict[str, Any]) -> None:
+    count = 0
+    for path, method, operation in operations(document):
+        answers = operation["responses"].values()
+        contents = [each for part in (operation.get("requestBody", {}), *answers) for each in _contents(part)]
+        for holder in (*operation.get("parameters", []), *contents):
+            for example in _values(holder):
+                schema = {**holder["schema"], "components": document["components"]}
+                found = [error.message for error in jsonschema.Draft202012Validator(schema).iter_errors(example)]
+                assert not found, (path, method, holder.get("name"), found)
+                count += 1
+    assert count > 200
+
+
+def test_every_flat_example_is_valid(document: dict[str, Any]) -> None:
+    """A field alone may lack the one it goes with, which is no fault of the example."""
+    for each in document["paths"]["/v1/screenshot"]["get"]["parameters"]:
+        if each["name"] in FLAT_FIELDS and "example" in each:
+            values = each["example"] if isinstance(each["example"], list) else [each["example"]]
+            assert not _wrong_values([("url", "https://example.com"), *((each["name"], str(one)) for one in values)]), (
+                each
+            )
+
+
+def _wrong_values(query: list[tuple[str, str]]) -> list[dict[str, Any]]:
+    try:
+        parse_query(query, strict=True)
+    except InvalidRequest as error:
+        return [each for each in error.details if each["type"] not in ("contradiction", "missing", "not_supported")]
+    return []
+
+
+def _contents(part: dict[str, Any]) -> list[dict[str, Any]]:
+    return list(part.get("content", {}).values())
+
+
+def _values(holder: dict[str, Any]) -> list[Any]:
+    if "example" in holder:
+        return [holder["example"]]
+    return [each["value"] for each in holder.get("examples", {}).values()]

@@ -175,10 +175,11 @@ def test_strict_lists_unknown_names_with_all_else() -> None:
 
 
 def test_markup_without_a_host_is_warned_of_cookies_and_headers() -> None:
-    body = {"html": "x", "cookies": "a=b", "headers": {"A": "b"}}
+    body = {"html": "x", "cookies": "a=b", "headers": {"A": "b"}, "basic_auth": {"username": "a", "password": "b"}}
     assert [(each["code"], each["field"]) for each in parse_body(body, strict=True).warnings] == [
         ("no_effect", "cookies"),
         ("no_effect", "headers"),
+        ("no_effect", "basic_auth"),
     ]
     assert parse_body(body | {"base_url": "https://example.com"}).warnings == []
 

@@ -114,3 +114,9 @@ def test_origin_is_normalised(text: str, origin: str) -> None:
 def test_origin_with_more_than_an_origin_is_refused(text: str) -> None:
     with pytest.raises(Refusal):
         normalise_origin(text)
+
+
+def test_what_gets_shorter_by_being_parsed_is_too_long_all_the_same() -> None:
+    with pytest.raises(InvalidUrl, match="2048 characters"):
+        parse_body({"url": "0" * 2049})
+    assert parse_body({"url": " " * 2049 + "0" * 2048}).request.url == "https://0.0.0.0/"

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic_core import to_json
+from starlette.convertors import StringConvertor, register_url_convertor
 from starlette.responses import JSONResponse, Response
 
 from calotype.accounts.keys import Principal
@@ -27,6 +28,14 @@ from calotype.jobs.view import BatchAcceptedAnswer, JobAcceptedAnswer, accepted,
 from calotype.request.wording import detail
 from calotype.schema import CANCELLED, DONE, FAILED, QUEUED, RUNNING
 
+
+class _JobIdConvertor(StringConvertor):
+    """Any text but the name of the path beside it, which answers 405 to what is no POST."""
+
+    regex = "(?!batch$)[^/]+"
+
+
+register_url_convertor("job_id", _JobIdConvertor())
 router = APIRouter()
 
 _GET = ["GET", "HEAD"]
@@ -84,7 +93,7 @@ async def list_jobs(request: Request, services: ServicesParameter) -> Response:
     return JSONResponse({"ok": True, "jobs": listed, "next_cursor": next_cursor}, headers=NO_STORE)
 
 
-@router.api_route("/v1/jobs/{job_id}", methods=_GET)
+@router.api_route("/v1/jobs/{job_id:job_id}", methods=_GET)
 async def get_job(request: Request, job_id: str, services: ServicesParameter, in_flight: InFlightParameter) -> Response:
     account_id = await _reader(request, services)
     job_id = _checked(job_id)
@@ -101,7 +110,7 @@ async def get_job(request: Request, job_id: str, services: ServicesParameter, in
     return await _answer(services, seen)
 
 
-@router.api_route("/v1/jobs/{job_id}/image", methods=_GET)
+@router.api_route("/v1/jobs/{job_id:job_id}/image", methods=_GET)
 async def get_job_image(request: Request, job_id: str, services: ServicesParameter) -> Response:
     seen = await services.job_desk.see(_checked(job_id), account_id=await _reader(request, services))
     if seen.row.status != DONE:
@@ -113,7 +122,7 @@ async def get_job_image(request: Request, job_id: str, services: ServicesParamet
     return RawPicture(image, content["content_type"], CaptureMeta.model_validate(content["meta"]), {})
 
 
-@router.delete("/v1/jobs/{job_id}")
+@router.delete("/v1/jobs/{job_id:job_id}")
 async def delete_job(request: Request, job_id: str, services: ServicesParameter) -> Response:
     caller = await authenticated(request, services, request.query_params.get("api_key"))
     seen = await services.job_desk.cancel(_checked(job_id), account_id=caller.account_id)

@@ -102,4 +102,4 @@ def _method(scope: Scope) -> str:
 
 
 def _route(scope: Scope) -> str:
-    return getattr(scope.get("route"), "path", None) or _NO_ROUTE
+    return getattr(scope.get("route"), "path_format", None) or _NO_ROUTE

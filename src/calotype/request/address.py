@@ -13,7 +13,7 @@ from calotype.request.kinds import Refusal
 
 URL_MAX_CHARS = 2_048
 _INPUT_MAX_CHARS = 65_536
-"""Nothing longer is worth parsing: a URL only gets longer by being encoded, bar the white space in it."""
+"""Nothing longer is worth looking at, white space around it included."""
 
 _SCHEME = re.compile(r"([a-z][a-z0-9+.\-]*):", re.IGNORECASE)
 _HOST_AND_PORT = re.compile(r"[^/?#\\@:]+:[0-9]{1,5}(?:[/?#\\]|$)")
@@ -33,7 +33,10 @@ def normalise_url(text: str) -> str:
     """
     if len(text) > _INPUT_MAX_CHARS:
         raise _too_long(len(text))
-    url = _parse(_with_scheme(text.strip(_C0_AND_SPACE)))
+    text = text.strip(_C0_AND_SPACE)
+    if len(text) > URL_MAX_CHARS:
+        raise _too_long(len(text))
+    url = _parse(_with_scheme(text))
     if url.username or url.password:
         raise _invalid("must not contain a user name or password; send `basic_auth`")
     if len(url.href) > URL_MAX_CHARS:
@@ -80,7 +83,9 @@ def _parse(text: str) -> ada_url.URL:
 
 
 def _too_long(length: int) -> Refusal:
-    return _invalid(f"must be at most {URL_MAX_CHARS} characters long when encoded; this one has {length}")
+    return _invalid(
+        f"must be at most {URL_MAX_CHARS} characters long, as it is sent and when encoded; this one has {length}"
+    )
 
 
 def _invalid(message: str) -> Refusal:

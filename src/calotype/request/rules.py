@@ -53,6 +53,8 @@ def without_effect(request: CaptureRequest) -> Iterator[Finding]:
         yield Finding("cookies", "have no effect without a domain: `html` has no host unless `base_url` gives one")
     if any(rule.origins is None for rule in request.headers):
         yield Finding("headers", "have no effect without origins: `html` has no origin unless `base_url` gives one")
+    if request.basic_auth is not None:
+        yield Finding("basic_auth", "has no effect: `html` has no origin unless `base_url` gives one")
 
 
 def _source(request: CaptureRequest) -> Iterator[Finding]:

@@ -22,6 +22,9 @@ Turns a URL, or markup, into a picture of the page.
 Every failure, on every path, is `{"ok": false, "error": {"code", "message", "details", "request_id"}}`. Program against
 `code`: codes and their statuses are permanent, messages may change. Every answer has an `X-Request-Id`.
 
+Jobs, `/healthz`, `/readyz` and `/metrics` answer HEAD as they answer GET, without a body. Any other method, OPTIONS
+included, is 405 `method_not_allowed` with `Allow`; any other path is 404 `not_found`.
+
 Unknown fields do not fail a request; each gives an entry in `meta.warnings`, unless `Prefer: handling=strict` is sent.
 """
 

@@ -65,6 +65,7 @@ def _get_usage() -> Json:
         "operationId": "getUsage",
         "tags": ["screenshot"],
         "summary": "What the key's plan allows, and what is used of it",
+        "description": "Asking costs nothing: neither a credit nor a request of the rate.",
         "security": [{"bearer": []}, {"header": []}, {"query": []}],
         "responses": {
             "200": json_answer("Where the key stands.", "UsageAnswer", example, OF_A_KEY),

@@ -53,11 +53,21 @@ _ANSWERS = (
 )
 _CODES = ("api_key_missing", "api_key_invalid", "internal_error", "shutting_down")
 
+_DESCRIPTIONS = {
+    "createKey": "The text of the key is in this answer and nowhere else. Each request makes another key.",
+    "listKeys": "Page by page; revoked and expired keys too. No answer has the text of a key.",
+    "showKey": "Its plan, rules, state and usage.",
+    "revokeKey": "Can't be taken back. Revoking a revoked key changes nothing.",
+    "rotateKey": "The old key works for `grace_s` more seconds. Only this answer has the text of the new one.",
+    "keyUsage": "As the key itself sees it with `GET /v1/usage`.",
+    "listPlans": "The built-in plans and those of the settings.",
+}
 _KEY_ID: Json = {
     "name": "key_id",
     "in": "path",
     "required": True,
     "description": "Id of a key.",
+    "example": "V1StGXR8",
     "schema": {"type": "string"},
 }
 _MADE_AT = datetime(2030, 1, 7, tzinfo=UTC)
@@ -182,6 +192,7 @@ def _operation(
         "operationId": operation_id,
         "tags": ["admin"],
         "summary": summary,
+        "description": _DESCRIPTIONS[operation_id],
         "security": [{"admin": []}],
         "parameters": [*([_KEY_ID] if of_a_key else []), *parameters],
         "responses": {

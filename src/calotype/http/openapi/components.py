@@ -21,6 +21,8 @@ HEADERS: Json = {
         "description": "Credits left this month, or `unlimited`.",
         "schema": {"type": "string"},
     },
+    "Location": {"description": "Path of the job.", "schema": {"type": "string", "format": "uri-reference"}},
+    "WWW-Authenticate": {"description": "How to send the key.", "schema": {"type": "string"}},
     "X-Cache": {
         "description": "Whether the picture came from the result cache; only with `cache`.",
         "schema": {"enum": ["HIT", "MISS"]},

@@ -38,6 +38,17 @@ def _parameter(name: str, root: Json) -> Json:
         parameter["schema"] = {key: value for key, value in plain.items() if key not in {"title", "description"}}
     else:
         parameter["schema"] = {"type": "string"}
+    parameter["schema"].pop("examples", None)
+    allowed = parameter["schema"].get("enum")  # of a field that takes more than the flat form does
+    examples = [
+        each
+        for each in schema.get("examples") or plain.get("examples", [])
+        if not isinstance(each, dict | list) and (allowed is None or each in allowed)
+    ]
+    if examples:
+        parameter["example"] = [examples[0]] if flat.repeats else examples[0]
+    elif name in ("url", "html"):
+        parameter["example"] = {"url": "https://example.com", "html": "<h1>Hello</h1>"}[name]
     return parameter
 
 

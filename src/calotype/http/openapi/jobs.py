@@ -43,11 +43,13 @@ _JOB_ID: Json = {
     "in": "path",
     "required": True,
     "description": "As creating the job answered it.",
+    "example": _ID,
     "schema": {"type": "string", "format": "uuid"},
 }
 _ENQUEUE_CODES = (
     "invalid_request",
     "invalid_url",
+    "blocked_target",
     "api_key_missing",
     "api_key_invalid",
     "idempotency_conflict",
@@ -136,6 +138,9 @@ def _enqueue_batch() -> Json:
 
 
 def _posting(operation_id: str, summary: str, body: str, example: Json, answer: str, answer_example: Json) -> Json:
+    is_batch = body == "JobBatchRequest"
+    job_id = "$response.body#/jobs/0/job_id" if is_batch else "$response.body#/job_id"
+    more_headers = () if is_batch else ("Location",)
     content = {"schema": {"$ref": f"{REF}{body}"}, "examples": {"job": {"summary": "A job", "value": example}}}
     return {
         "operationId": operation_id,
@@ -146,9 +151,25 @@ def _posting(operation_id: str, summary: str, body: str, example: Json, answer: 
         "parameters": [prefer(), idempotency_key()],
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {
-            "202": json_answer("Queued.", answer, answer_example, (*OF_A_KEY, "Idempotency-Replayed")),
+            "202": {
+                **json_answer("Queued.", answer, answer_example, (*OF_A_KEY, "Idempotency-Replayed", *more_headers)),
+                "links": _links(job_id),
+            },
             **failures(_ENQUEUE_CODES),
         },
+    }
+
+
+def _links(job_id: str) -> Json:
+    """What can be done with the job that an answer names, by a runtime expression (OpenAPI 3.1, section 4.8.20.3)."""
+    described = {
+        "getJob": "Its state, and its result.",
+        "getJobImage": "Its picture, when it is done.",
+        "cancelJob": "Cancels it.",
+    }
+    return {
+        name: {"operationId": name, "parameters": {"job_id": job_id}, "description": description}
+        for name, description in described.items()
     }
 
 
@@ -174,6 +195,7 @@ def _list() -> Json:
         "operationId": "listJobs",
         "tags": ["jobs"],
         "summary": "The key's jobs, newest first",
+        "description": "Jobs of every key of the account, without their pictures, as long as they are kept.",
         "security": [{"bearer": []}, {"header": []}, {"query": []}],
         "parameters": parameters,
         "responses": {"200": json_answer("A page of them.", "JobListAnswer", example, OF_A_KEY), **failures(codes)},
@@ -205,6 +227,7 @@ def _image() -> Json:
         "operationId": "getJobImage",
         "tags": ["jobs"],
         "summary": "The picture of a job that is done",
+        "description": "404 until the job is done, and when it is not kept any more.",
         "security": _BY_ID,
         "parameters": [_JOB_ID],
         "responses": {"200": answer, **failures(_READ_CODES)},

@@ -23,6 +23,7 @@ def _healthz() -> Json:
         "operationId": "healthz",
         "tags": ["operations"],
         "summary": "The process is alive",
+        "description": "For liveness probes: says nothing of what the server depends on.",
         "security": [],
         "responses": {"200": _plain_json("Alive.", {"ok": True, "version": __version__})},
     }
@@ -38,6 +39,7 @@ def _readyz() -> Json:
         "operationId": "readyz",
         "tags": ["operations"],
         "summary": "Captures can be made: browser, database, storage and queue",
+        "description": "For readiness probes and load balancers; `details` of a 503 say what is missing.",
         "security": [],
         "responses": {"200": _plain_json("Ready.", ready), **failures(["overloaded", "shutting_down"])},
     }
@@ -48,6 +50,7 @@ def _metrics() -> Json:
         "operationId": "metrics",
         "tags": ["operations"],
         "summary": "Counters for Prometheus",
+        "description": "OpenMetrics if `Accept` asks for it. Needs a token where the server has one for it.",
         "security": [{}, {"metrics": []}],
         "responses": {
             "200": {

@@ -90,7 +90,8 @@ def failures(codes: Iterable[str]) -> Json:
 
 
 def _failure(status: int, codes: list[str]) -> Json:
-    names = ("X-Request-Id", "Retry-After") if status in (429, 503) else ("X-Request-Id",)
+    also = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
+    names = ("X-Request-Id", *also.get(status, ()))
     examples = {code: {"summary": ERRORS[code].when, "value": _error_example(code)} for code in codes}
     narrowed = {"properties": {"error": {"properties": {"code": {"enum": codes}}}}}
     schema = {"allOf": [{"$ref": f"{REF}Failure"}, narrowed]}

@@ -78,6 +78,24 @@ def _post_screenshot() -> Json:
             },
         },
         "html": {"summary": "Markup", "value": {"html": "<h1>Hello</h1>", "format": "webp"}},
+        "element": {
+            "summary": "One element, when it is there",
+            "value": {
+                "url": "https://example.com",
+                "selector": "h1",
+                "padding": 16,
+                "render": {"wait_for": "h1", "timeout_ms": 10000},
+            },
+        },
+        "pdf": {"summary": "A PDF", "value": {"url": "https://example.com", "format": "pdf"}},
+        "steps": {
+            "summary": "After a click, kept for an hour",
+            "value": {
+                "url": "https://example.com",
+                "actions": [{"type": "click", "selector": "a", "optional": True}, {"type": "wait", "ms": 200}],
+                "cache": {"ttl_s": 3600},
+            },
+        },
     }
     return {
         "operationId": "postScreenshot",
