@@ -30,7 +30,12 @@ def command(directory: Path, *arguments: str, **environment: str) -> subprocess.
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        preexec_fn=_hears_interrupts,
     )
+
+
+def _hears_interrupts() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # a shell's jobs in the background do not
 
 
 def run(directory: Path, *arguments: str, given: str = "", **environment: str) -> tuple[int, str, str]:

@@ -23,7 +23,7 @@ from tests.site.pictures import opened, pixel
 
 from .server_process import ServerProcess, running_server, running_worker
 
-JOBS = int(os.environ.get("TEST_CHAOS_JOBS", "100"))
+JOBS = int(os.environ.get("TEST_CHAOS_JOBS", "60"))
 """The suite's own number keeps it short; 1,000 are run by hand."""
 SETTINGS = {
     "JOBS__CONCURRENCY": "2",

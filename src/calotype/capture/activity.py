@@ -109,6 +109,14 @@ class PageActivity:
             self._changed.clear()
             await self._wait_for_change()
 
+    async def stay_for(self, seconds: float) -> None:
+        """Let the time pass. Raises as `until`, at once."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self.until(lambda: False)
+        except TimeoutError:
+            pass
+
     async def _wait_for_change(self) -> None:
         # With a possible long poll in flight nothing but time changes the answer, so look again now and then.
         try:

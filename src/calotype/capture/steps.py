@@ -138,14 +138,17 @@ class Steps:
     async def _look_ahead(self, taken: tuple[Shot, Facts]) -> tuple[Shot, Facts]:
         """Another picture if timers that are due soon change the page; the first one if that can't be had."""
         self._watch.lap("capture_ms")
-        longer = Deadline(min(_AHEAD_S, self._deadline.remaining_s))
+        settling = Deadline(min(_AHEAD_S, self._deadline.remaining_s))
+        # A page that now does nothing but go elsewhere may never be drawn again.
+        drawing_s = _AHEAD_S + 2 * self._watch.timings.capture_ms / 1000
+        whole = Deadline(min(_AHEAD_S + drawing_s, self._deadline.remaining_s))
         try:
             if not await self._clock.look_ahead():
                 return taken
-            async with self._clock.flowing():
+            async with self._clock.flowing(), whole.waiting_for("the picture after what timers began"):
                 async with self._deadline.waiting_for("what timers began", "timers"):
                     with suppress(DeadlineReached):
-                        await self._settle_until(longer, self._area)
+                        await self._settle_until(settling, self._area)
                 return await self._draw_again()
         except (DeadlineReached, CdpError, ConnectionLost, CalotypeError):
             return taken
@@ -174,7 +177,7 @@ class Steps:
             await self._bring_in()
         if request.selector is not None:
             await self._settle(await bring_into_view(self._world, request.selector, self._deadline))
-        await wait_delay(render.delay_ms, self._deadline)
+        await wait_delay(self._activity, render.delay_ms, self._deadline)
 
     async def _act(self) -> None:
         self._watch.lap("settle_ms")

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-
+from calotype.capture.activity import PageActivity
 from calotype.capture.deadline import Deadline
 from calotype.capture.world import NavigatedAway, ScriptError, World
 from calotype.errors import InvalidRequest
@@ -41,10 +40,11 @@ async def wait_for_element(world: World, selector: str, state: str, *, field: st
         raise InvalidRequest(message, details=[{"field": field, "message": message}]) from error
 
 
-async def wait_delay(delay_ms: int, deadline: Deadline) -> None:
+async def wait_delay(activity: PageActivity, delay_ms: int, deadline: Deadline) -> None:
+    """Raises ConnectionLost as soon as the page is gone."""
     if delay_ms:
         async with deadline.waiting_for("delay_ms", "delay_ms"):
-            await asyncio.sleep(delay_ms / 1000)
+            await activity.stay_for(delay_ms / 1000)
 
 
 async def _wait_for_function(world: World, expression: str) -> None:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from calotype.settings import Settings
 
 _SUBCOMMANDS = {
-    "capture": "Make a picture of one page, without a server.",
+    "capture": "Make pictures of pages, with or without a server.",
     "db": "Bring the database up to date, check it, copy it.",
     "doctor": "Say what this machine lacks, and the settings in effect.",
     "keys": "Make, list, replace and revoke API keys.",
