@@ -5,8 +5,9 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --require-hashes --disable-pip-version-check --no-input --timeout 60 --retries 5
 LOCK := $(BIN)/uv pip compile --quiet --no-config --universal --generate-hashes --python-version 3.11 \
 	--custom-compile-command "make lock" $(if $(UPGRADE),--upgrade)
-# Most tests wait for browsers; a file's tests stay in one process, as they share servers. The long files come first.
-TEST_PROCESSES ?= auto
+# Most tests wait, for browsers and databases: one process more than cores. A file's tests stay in one process, as they
+# share servers. The long files come first.
+TEST_PROCESSES ?= $(shell expr $$(nproc) + 1)
 export PYTHON
 export PIP_ROOT_USER_ACTION := ignore
 
