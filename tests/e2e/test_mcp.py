@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -74,10 +75,13 @@ async def test_an_agent_looks_at_a_page_and_clicks(site: Site, tmp_path: Path) -
         tall = await session.call_tool("capture", {"url": f"{site.url}/tall.html", "full_page": True})
         assert max(picture(tall.content[1]).size) <= 1568
 
-        many = await session.call_tool("capture_many", {"urls": [f"{site.url}/blocks.html", "http://10.0.0.1/"]})
+        many = await session.call_tool(
+            "capture_many", {"urls": [f"{site.url}/blocks.html", "http://10.0.0.1/", "ftp://x", 5]}
+        )
         assert not many.is_error
-        first, second = many.structured_content["pages"]
-        assert (first["title"], second["error"]["code"]) == ("Blocks", "blocked_target")
+        first, *others = many.structured_content["pages"]
+        assert first["title"] == "Blocks"
+        assert [each["error"]["code"] for each in others] == ["blocked_target", "invalid_url", "invalid_request"]
         assert max(picture(many.content[1]).size) == 768
 
     # The input has ended, and so has everything.
@@ -94,6 +98,9 @@ async def test_what_is_wrong_is_said_and_the_server_goes_on(site: Site, tmp_path
             ("capture", {"url": "http://10.0.0.1/"}, "blocked_target"),
             ("capture_many", {"urls": []}, "urls"),
             ("capture", {"url": "https://example.com", "max_side_px": 1}, "max_side_px"),
+            ("capture", {"url": "https://example.com", "include": [{}]}, "include"),
+            ("capture", {"url": "https://example.com", "resize": {"width": 5}}, "resize"),
+            ("capture_many", {"urls": ["https://example.com"], "quality": 0}, "quality"),
             ("nothing", {}, "There is no tool"),
         ):
             answer = await session.call_tool(tool, arguments)
@@ -115,7 +122,7 @@ async def test_a_call_that_is_given_up_gives_its_page_back(site: Site, tmp_path:
         assert seen.structured_content["title"] == "Next"
 
 
-@pytest.mark.parametrize("how", ["end of input", "kill"])
+@pytest.mark.parametrize("how", ["end of input", "kill", "Ctrl-C"])
 def test_nothing_is_left(tmp_path: Path, how: str) -> None:
     process = subprocess.Popen(
         [sys.executable, "-m", "calotype", "mcp"],
@@ -131,10 +138,12 @@ def test_nothing_is_left(tmp_path: Path, how: str) -> None:
             break
     browsers = children_of(process.pid)
     assert browsers
-    if how == "kill":
-        process.kill()
+    if how == "end of input":
+        process.stdin.close()
+    else:
+        process.send_signal(signal.SIGKILL if how == "kill" else signal.SIGINT)
+    assert process.wait() == {"end of input": 0, "kill": -signal.SIGKILL, "Ctrl-C": -signal.SIGINT}[how]
     process.stdin.close()
-    assert process.wait() == (-9 if how == "kill" else 0)
     until(lambda: not any(Path(f"/proc/{pid}").exists() for pid in browsers), "the browser is gone")
     process.stderr.close()
 

@@ -77,7 +77,9 @@ class Element(BaseModel):
     role: str = Field(description="As in ARIA: `button`, `link`, `textbox`, `checkbox`, …")
     name: str = Field(description="What it is called, 200 characters at most.")
     value: str | None = Field(default=None, description="Of a field, 200 characters at most; never of a password.")
-    selector: str = Field(description="Finds it, in `actions` for instance.")
+    selector: str | None = Field(
+        description="Finds it, in `actions` for instance; null in a shadow tree or frame where none finds it alone."
+    )
     box: Box
 
 
@@ -116,7 +118,7 @@ class PageMetadata(BaseModel):
     elements: list[Element] | None = Field(
         default=None,
         description="What can be clicked or filled in, as far as the picture shows it, from top to bottom; 300 at "
-        "most. None of frames and shadow trees, and none of a PDF.",
+        "most. None that something else covers, none of frames of other origins, closed shadow trees and PDFs.",
     )
     text: str | None = Field(default=None, description="As it is read, 500,000 characters at most.")
     html: str | None = Field(default=None, description="As the picture shows it, 1,000,000 characters at most.")

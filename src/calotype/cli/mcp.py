@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 from collections.abc import Callable
 from importlib.util import find_spec
 
@@ -34,9 +35,10 @@ def mcp(load: Callable[..., Settings], server: str | None, allow: tuple[str, ...
         async with at_server(server, None) if server else here(settings, rules) as engine:
             await serve(engine)
 
+    # The SDK reads the input in a thread that nothing can interrupt: Ctrl-C ends the process as SIGTERM does, and the
+    # browser's keeper cleans up behind it.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     try:
         asyncio.run(run())
-    except KeyboardInterrupt:
-        raise SystemExit(130) from None
     except ValueError as error:
         raise click.UsageError(str(error)) from error

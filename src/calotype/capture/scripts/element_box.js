@@ -5,5 +5,8 @@
   if (!element) return null;
   element.scrollIntoView({ block: "center", inline: "center", behavior: "instant" });
   const box = element.getBoundingClientRect();
-  return { x: box.x + scrollX, y: box.y + scrollY, width: box.width, height: box.height };
+  // From right to left, scrolling begins at the document's right edge; pictures count from the left one.
+  const { scrollWidth, clientWidth } = document.documentElement;
+  const start = getComputedStyle(document.body ?? document.documentElement).direction === "rtl" ? clientWidth - scrollWidth : 0;
+  return { x: box.x + scrollX - start, y: box.y + scrollY, width: box.width, height: box.height };
 }

@@ -73,4 +73,4 @@ def _element(element: Json) -> str:
     box = element["box"]
     value = f" = {element['value']!r}" if element.get("value") else ""
     place = f"({box['x']}, {box['y']}, {box['width']}, {box['height']})"
-    return f"- {element['role']} {element['name']!r}{value} {place} {element['selector']}"
+    return f"- {element['role']} {element['name']!r}{value} {place} {element['selector'] or '(no selector)'}"

@@ -23,6 +23,7 @@ _SHARED = (
 )  # fmt: skip
 _OF_ONE = ("url", "html", "base_url", "selector", "padding", "clip", "actions")
 _FULL_PAGE_PX = 4_000  # unless the agent asks for more
+_NOT_OURS = CaptureRequest.model_fields.keys() - {*_SHARED, *_OF_ONE}
 _UNSAID = frozenset({"examples", "title", "writeOnly", "x-not-supported"})
 
 _INCLUDE: Json = {
@@ -59,18 +60,20 @@ def capture_many_schema() -> Json:
     return {**_schema(_SHARED, own), "required": ["urls"]}
 
 
-def target_of(arguments: Mapping[str, Any], number: int = 1, *, max_side_px: int = MAX_SIDE_PX) -> Target:
+def target_of(arguments: Mapping[str, Any]) -> Target:
     """The capture that the arguments of `capture` ask for.
 
     Raises:
         InvalidRequest, InvalidUrl: with everything that is wrong with them.
     """
     fields = dict(arguments)
+    if refused := sorted(fields.keys() & _NOT_OURS):
+        raise InvalidRequest(f"Arguments that this tool does not have: {', '.join(refused)}.")
     include = fields.pop("include", ["elements"])
-    side = fields.pop("max_side_px", max_side_px)
-    if not isinstance(include, list) or not set(cast("list[str]", include)) <= set(INCLUDE):
+    side = fields.pop("max_side_px", MAX_SIDE_PX)
+    if not isinstance(include, list) or any(each not in INCLUDE for each in cast("list[Any]", include)):
         raise InvalidRequest(f"`include` must be a list of {', '.join(INCLUDE)}.")
-    if not isinstance(side, int) or not 64 <= side <= 8_000:
+    if type(side) is not int or not 64 <= side <= 8_000:
         raise InvalidRequest("`max_side_px` must be an integer from 64 to 8000.")
     if fields.get("full_page") and "max_height" not in fields:
         fields["max_height"] = _FULL_PAGE_PX
@@ -79,7 +82,7 @@ def target_of(arguments: Mapping[str, Any], number: int = 1, *, max_side_px: int
     parsed = parse_body(fields, strict=True)
     if parsed.request.format in ("pdf", "avif"):
         raise InvalidRequest("`format` must be jpeg, png or webp: pictures that models can look at.")
-    return Target(number, str(parsed.request.url or "markup"), fields, parsed)
+    return Target(1, str(parsed.request.url or "markup"), fields, parsed)
 
 
 def _schema(names: tuple[str, ...], own: Json) -> Json:
