@@ -11,7 +11,7 @@ TEST_PROCESSES ?= $(shell expr $$(nproc) + 1)
 export PYTHON
 export PIP_ROOT_USER_ACTION := ignore
 
-.PHONY: help setup browser test-tools run test lint fmt types bench lock docs-reference clean
+.PHONY: help setup browser test-tools run test lint fmt types bench lock docs docs-reference clean
 .NOTPARALLEL:
 
 help: ## List the targets
@@ -51,6 +51,9 @@ lock: .venv/.lock ## Resolve requirements/ anew; `make lock UPGRADE=1` takes new
 	$(LOCK) pyproject.toml --all-extras --group build --group dev -c requirements/run.txt -o requirements/dev.txt
 	$(LOCK) pyproject.toml --all-extras --group build --group bench -c requirements/run.txt -o requirements/bench.txt
 	$(LOCK) --group lock -o requirements/lock.txt
+
+docs: .venv/.dev ## Serve the docs on port 8000; `make docs ARGS=build` writes them to build/docs
+	$(BIN)/mkdocs $(or $(ARGS),serve)
 
 docs-reference: .venv/.dev ## Write what comes from the code: references in docs/, the client's fields
 	$(BIN)/python scripts/generate_reference.py

@@ -1,4 +1,4 @@
-"""Write what has its truth elsewhere in the code: docs/settings.md, docs/errors.md, and the client's fields.
+"""Write what has its truth elsewhere in the code: references in docs/, the client's fields.
 
 `make docs-reference` runs it; with `--check` it writes nothing and fails when a page is stale
 (tests/contract/test_reference_docs.py).
@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from client_fields import fields_module
+from reference_pages import GENERATED, commands_page, fields_page, metrics_page, table
 
 from calotype.errors import ERRORS
 from calotype.settings import BUILT_IN_PLANS, Settings
@@ -21,7 +22,6 @@ from calotype.settings import BUILT_IN_PLANS, Settings
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
 FIELDS = ROOT / "src/calotype/client/fields.py"
-GENERATED = "<!-- Written by `make docs-reference` from {source}. Do not edit. -->\n"
 
 # Defaults that differ from machine to machine.
 _COMPUTED_DEFAULTS = {"browser.pages": "twice the number of cores"}
@@ -88,7 +88,7 @@ def errors_page() -> str:
     rows = (
         (str(spec.status), f"`{code}`", spec.when, "yes" if spec.retryable else "no") for code, spec in ERRORS.items()
     )
-    return "".join((*parts, *_table(("status", "code", "when", "may succeed later"), rows)))
+    return "".join((*parts, *table(("status", "code", "when", "may succeed later"), rows)))
 
 
 def _settings_table(prefix: str, fields: Mapping[str, Schema]) -> list[str]:
@@ -102,7 +102,7 @@ def _settings_table(prefix: str, fields: Mapping[str, Schema]) -> list[str]:
         )
         for name, field in fields.items()
     )
-    return _table(("environment", "file", "value", "default", "meaning"), rows)
+    return table(("environment", "file", "value", "default", "meaning"), rows)
 
 
 def _plans(plan: Schema) -> list[str]:
@@ -125,9 +125,9 @@ def _plans(plan: Schema) -> list[str]:
     )
     return [
         "\n## A plan\n\nAn entry of `plans`:\n",
-        *_table(("field", "value", "default", "meaning"), fields),
+        *table(("field", "value", "default", "meaning"), fields),
         "\nBuilt in:\n",
-        *_table(("name", "requests_per_second", "burst", "monthly_credits"), built_in),
+        *table(("name", "requests_per_second", "burst", "monthly_credits"), built_in),
     ]
 
 
@@ -154,13 +154,11 @@ def _default(field: Schema) -> str:
     return "-" if default in (None, "") else f"`{default if isinstance(default, str) else json.dumps(default)}`"
 
 
-def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> list[str]:
-    lines = [head, tuple("---" for _ in head), *rows]
-    return ["\n", *("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines)]
-
-
 def main() -> int:
     pages = {DOCS / "settings.md": settings_page(), DOCS / "errors.md": errors_page()}
+    pages[DOCS / "reference/fields.md"] = fields_page()
+    pages[DOCS / "reference/cli.md"] = commands_page()
+    pages[DOCS / "reference/metrics.md"] = metrics_page()
     pages[FIELDS] = _formatted(fields_module())
     stale = [path for path, page in pages.items() if not path.is_file() or path.read_text(encoding="utf-8") != page]
     if "--check" in sys.argv[1:]:
@@ -168,6 +166,7 @@ def main() -> int:
             print(f"{path.relative_to(ROOT)} is stale: run `make docs-reference`")
         return 1 if stale else 0
     for path in stale:
+        path.parent.mkdir(exist_ok=True)
         path.write_text(pages[path], encoding="utf-8")
         print(f"wrote {path.relative_to(ROOT)}")
     return 0
