@@ -21,10 +21,10 @@ _MOST_VALUES = 16
 _FIELDS = """
 # Fields of a request
 
-One model for `POST /v1/screenshot`, jobs, the Python client, the shell and agents. All fields but one of `url` and `html`
-are optional. [How a capture is made](../captures.md) says what they do together; `/docs` of a running server has them with
-the answers. The second column is the name as a query parameter of `GET /v1/screenshot`, and with dashes as an option of
-`calotype capture`; without one it is given as JSON in the parameter of the whole field.
+One model for `POST /v1/screenshot`, jobs, the Python client, the shell and agents. All fields but one of `url` and
+`html` are optional. [How a capture is made](../captures.md) says what they do together; `/docs` of a running server has
+them with the answers. The second column is the name as a query parameter of `GET /v1/screenshot`, and with dashes as an
+option of `calotype capture`; without one it is given as JSON in the parameter of the whole field.
 """
 
 _COMMANDS = """
