@@ -53,6 +53,8 @@ async def test_an_agent_looks_at_a_page_and_clicks(site: Site, tmp_path: Path) -
         assert set(tools) == {"capture", "capture_many"}
         assert {"url", "html", "actions", "viewport", "include"} <= set(tools["capture"].input_schema["properties"])
 
+        assert "iPhone 15" in str(tools["capture"].input_schema["properties"]["device"])
+
         url = f"{site.url}/elements.html"
         seen = await session.call_tool(
             "capture", {"url": url, "format": "png", "include": ["elements", "links", "text"]}

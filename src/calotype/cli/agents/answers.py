@@ -53,7 +53,8 @@ def _data(page: str, meta: Json) -> Json:
 
 def _lines(data: Json) -> list[str]:
     size = data["picture"]
-    lines = [f"{data['title'] or '(no title)'}", f"{data['page']} (status {data['status_code']})"]
+    status = f" (status {data['status_code']})" if data["status_code"] else ""
+    lines = [f"{data['title'] or '(no title)'}", f"{data['page']}{status}"]
     lines.append(f"Picture: {size['width']}x{size['height']} px")
     lines += [f"Note: {note}" for note in data["notes"]]
     for step in data.get("actions", ()):

@@ -8,6 +8,7 @@ from typing import Any, cast
 from calotype.cli.capturing.sources import Target
 from calotype.errors import InvalidRequest
 from calotype.request import parse_body
+from calotype.request.devices import DEVICES
 from calotype.request.model import CaptureRequest
 
 Json = dict[str, Any]
@@ -89,6 +90,8 @@ def _schema(names: tuple[str, ...], own: Json) -> Json:
     whole = CaptureRequest.model_json_schema()
     properties = {name: _short(whole["properties"][name]) for name in names}
     properties["format"]["enum"] = ["jpeg", "png", "webp"]
+    properties["device"]["description"] += f" One of {', '.join(DEVICES)}."
+    properties["max_height"]["default"] = _FULL_PAGE_PX
     used: Json = {}
     _collect(properties, whole["$defs"], used)
     return {"type": "object", "properties": {**own, **properties}, "$defs": used, "additionalProperties": False}
