@@ -101,6 +101,7 @@ TABLE = [
     *one_of("capture_timeout", "partial", "target_unreachable", names=["gzip_bomb"]),
     *fails("target_unreachable", "bad_gzip", "bad_brotli", "many_encodings"),
     *partial("content_length_too_long", "chunked_cut", raw=True),
+    *partial("chunked_cut", raw=True, wait_until="load"),
     *picture("content_length_too_short", "content_length_negative", "content_length_huge", raw=True),
     *picture("null_header", "status_999", raw=True),
     *fails("target_unreachable", "many_headers", raw=True),

@@ -212,7 +212,7 @@ class Steps:
         try:
             async with Deadline(PULSE_S).waiting_for("a sign of life"):
                 await hold_still(self._page, self._world, self._activity)
-                is_drawable = await self._world.run("drawable")
+                is_drawable = await self._world.run("drawable", True)
         except DeadlineReached:
             raise CaptureTimeout(f"{reason} It leaves no time to draw it.") from reached
         if not is_drawable:
@@ -226,7 +226,7 @@ class Steps:
             leaving = asyncio.ensure_future(self._leave(self._activity.committed_id))
             try:
                 await asyncio.wait({drawing, leaving}, timeout=self._overdue_s(partial_reason), return_when=_FIRST)
-                if not drawing.done() and not leaving.done() and await self._has_pulse():
+                if not drawing.done() and not leaving.done() and await self._is_coming():
                     await asyncio.wait({drawing, leaving}, return_when=_FIRST)
                 if drawing.done():
                     return drawing.result()
@@ -257,13 +257,13 @@ class Steps:
         check_document(self._page, self._request, self._activity)
         return partial_reason
 
-    async def _has_pulse(self) -> bool:
+    async def _is_coming(self) -> bool:
+        """Whether the picture that is late is only slow: of a large page, and not of one that can't be drawn."""
         try:
             async with Deadline(_LATE_PULSE_S).waiting_for("a sign of life"):
-                await self._world.evaluate("0")
+                return bool(await self._world.run("drawable", False))
         except DeadlineReached:
             return False
-        return True
 
     async def _picture(self, partial_reason: str | None) -> tuple[Shot, Facts]:
         shot = await self._shoot()
