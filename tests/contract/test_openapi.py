@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -12,7 +12,8 @@ import jsonschema
 import openapi_spec_validator
 import pytest
 
-from calotype.errors import ERRORS, InvalidRequest
+from calotype.errors import ERRORS, CalotypeError, InvalidRequest
+from calotype.http.job_bodies import parse_job
 from calotype.http.openapi import build_document
 from calotype.request import FLAT_FIELDS, CaptureRequest, parse_body, parse_query
 from calotype.signing import sign
@@ -26,10 +27,11 @@ def document() -> dict[str, Any]:
     return build_document()
 
 
-def operations(document: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in document["paths"].items():
-        for method in METHODS & set(methods):
-            yield path, method, methods[method]
+def operations(document: dict[str, Any], *places: str) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for place in places or ("paths",):
+        for path, methods in document[place].items():
+            for method in METHODS & set(methods):
+                yield path, method, methods[method]
 
 
 def nodes(value: Any) -> Iterator[dict[str, Any]]:
@@ -51,7 +53,7 @@ def test_every_reference_leads_somewhere(document: dict[str, Any]) -> None:
 
 
 def test_operation_ids_are_unique(document: dict[str, Any]) -> None:
-    ids = [operation["operationId"] for _, _, operation in operations(document)]
+    ids = [operation["operationId"] for _, _, operation in operations(document, "paths", "webhooks")]
     assert len(set(ids)) == len(ids)
 
 
@@ -120,10 +122,13 @@ async def test_what_is_answered_has_the_documented_shape(document: dict[str, Any
         headers = {"Authorization": f"Bearer {KEY}"}
         good = await client.post("/v1/screenshot", json={"url": "example.com"}, headers=headers)
         raw = await client.get("/v1/screenshot", params={"url": "example.com"}, headers=headers)
+        wrong = await client.get("/v1/screenshot", params={"quality": "0"}, headers=headers)
     assert set(good.json()) == set(schemas["ScreenshotAnswer"]["properties"])
     assert set(good.json()["meta"]) == set(schemas["CaptureMeta"]["properties"])
-    documented = {name.lower() for name in document["paths"]["/v1/screenshot"]["get"]["responses"]["200"]["headers"]}
-    assert {name for name in raw.headers if name.startswith("x-")} - {"x-content-type-options"} <= documented
+    of_http = {"content-type", "content-length", "date", "cache-control", "x-content-type-options"}
+    for answer in (raw, wrong):
+        described = document["paths"]["/v1/screenshot"]["get"]["responses"][str(answer.status_code)]["headers"]
+        assert set(answer.headers) - of_http <= {name.lower() for name in described}
 
 
 async def test_what_a_signed_link_answers_beside_is_documented(document: dict[str, Any]) -> None:
@@ -149,7 +154,7 @@ def test_every_operation_is_described(document: dict[str, Any]) -> None:
 
 def test_examples_are_valid_by_their_own_schemas(document: dict[str, Any]) -> None:
     count = 0
-    for path, method, operation in operations(document):
+    for path, method, operation in operations(document, "paths", "webhooks"):
         answers = operation["responses"].values()
         contents = [each for part in (operation.get("requestBody", {}), *answers) for each in _contents(part)]
         for holder in (*operation.get("parameters", []), *contents):
@@ -159,6 +164,44 @@ def test_examples_are_valid_by_their_own_schemas(document: dict[str, Any]) -> No
                 assert not found, (path, method, holder.get("name"), found)
                 count += 1
     assert count > 200
+
+
+def test_whatever_is_sent_or_answered_has_an_example(document: dict[str, Any]) -> None:
+    for path, method, operation in operations(document, "paths", "webhooks"):
+        answers = [each for answer in operation["responses"].values() for each in answer.get("content", {}).items()]
+        texts = [content for kind, content in answers if not kind.startswith("image/") and kind != "application/pdf"]
+        for holder in (*operation.get("parameters", []), *_contents(operation.get("requestBody", {})), *texts):
+            assert _values(holder), (path, method, holder)
+
+
+def test_null_is_taken_where_the_document_says_so(document: dict[str, Any]) -> None:
+    def is_taken(parse: Callable[[], object]) -> bool:
+        try:
+            return bool(parse())
+        except CalotypeError:
+            return False
+
+    def is_documented(schema: dict[str, Any]) -> bool:
+        return jsonschema.Draft202012Validator({**schema, "components": document["components"]}).is_valid(None)
+
+    schemas = document["components"]["schemas"]
+    page, markup = {"url": "https://example.com"}, {"html": "<p>"}
+    for name, field in schemas["ScreenshotRequest"]["properties"].items():
+        body = {**(markup if name == "url" else page), name: None}
+        assert is_taken(lambda body=body: parse_body(body)) == is_documented(field), name
+    with_null = {name: {"request": page, name: None} for name in schemas["JobRequest"]["properties"]}
+    for name, job in with_null.items():
+        assert is_taken(lambda job=job: _parsed_job(job)) == is_documented(schemas["JobRequest"]["properties"][name]), (
+            name
+        )
+    webhook = schemas["JobRequest"]["properties"]["webhook"]
+    for name, field in webhook["properties"].items():
+        job = {"request": page, "webhook": {"url": "https://example.org/", name: None}}
+        assert is_taken(lambda job=job: _parsed_job(job)) == is_documented(field), name
+
+
+def _parsed_job(job: dict[str, Any]) -> object:
+    return parse_job(job, strict=True, max_priority=0, check_webhook=lambda url: None)
 
 
 def test_every_flat_example_is_valid(document: dict[str, Any]) -> None:

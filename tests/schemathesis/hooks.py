@@ -10,24 +10,25 @@ import schemathesis
 _PAGE = os.environ.get("CALOTYPE_TEST_PAGE", "")
 _OF_THE_PAGE = {"capture_timeout", "target_unreachable"}
 _TIMEOUT_MS = 1_000
+_TIMEOUT_MAX_MS = 120_000
+_URL_MAX_CHARS = 2_048
 
 
 @schemathesis.hook
 def map_body(context: schemathesis.HookContext, body: Any) -> Any:
-    """Lead what would load a page to ours, and not for long. What is no page's URL stays as it is."""
+    """Lead what would load a page to ours, and not for long. What is wrong stays as it is: it must be refused."""
     for request in _requests(body):
-        if isinstance(request.get("url"), str):
+        if _may_load(request.get("url")):
             request["url"] = _PAGE
-        if isinstance(render := request.get("render", {}), dict) and isinstance(
-            render.get("timeout_ms", _TIMEOUT_MS), int
-        ):
-            request["render"] = {**render, "timeout_ms": min(render.get("timeout_ms", _TIMEOUT_MS), _TIMEOUT_MS)}
+        render = request.get("render", {})
+        if isinstance(render, dict) and _is_timeout(render.get("timeout_ms", _TIMEOUT_MS)):
+            request["render"] = {**render, "timeout_ms": _TIMEOUT_MS}
     return body
 
 
 @schemathesis.hook
 def map_query(context: schemathesis.HookContext, query: Any) -> Any:
-    if isinstance(query, dict) and isinstance(query.get("url"), str):
+    if isinstance(query, dict) and _may_load(query.get("url")):
         query["url"] = _PAGE
     return query
 
@@ -40,6 +41,14 @@ def failure_is_not_ours(
     if response.status_code >= 500:
         code = response.json()["error"]["code"]
         assert code in _OF_THE_PAGE, f"{response.status_code} {code}"
+
+
+def _may_load(url: Any) -> bool:
+    return isinstance(url, str) and len(url) <= _URL_MAX_CHARS
+
+
+def _is_timeout(value: Any) -> bool:
+    return isinstance(value, int) and _TIMEOUT_MS <= value <= _TIMEOUT_MAX_MS
 
 
 def _requests(body: Any) -> list[dict[str, Any]]:

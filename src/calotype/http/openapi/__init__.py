@@ -14,8 +14,9 @@ from calotype.http.openapi.jobs import jobs
 from calotype.http.openapi.operations import operations
 from calotype.http.openapi.parts import Json
 from calotype.http.openapi.screenshot import screenshot
+from calotype.http.openapi.webhooks import webhooks
 
-_AREAS = (screenshot, jobs, account, operations, admin)
+_AREAS = (screenshot, jobs, webhooks, account, operations, admin)
 _DESCRIPTION = """\
 Turns a URL, or markup, into a picture of the page.
 
@@ -42,6 +43,7 @@ def build_document(*, has_admin: bool = True) -> Json:
         },
         "servers": [{"url": "/"}],
         "tags": [tag for area in areas for tag in area.tags],
+        "webhooks": {name: item for area in areas for name, item in area.webhooks.items()},
         "paths": {path: operations for area in areas for path, operations in area.paths.items()},
         "components": {
             "schemas": {

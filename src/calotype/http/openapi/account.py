@@ -50,7 +50,7 @@ def _post_url_check() -> Json:
         "requestBody": {"required": True, "content": {"application/json": body}},
         "responses": {
             "200": json_answer("The guard's word.", "UrlCheckAnswer", answer.model_dump(), OF_A_KEY),
-            **failures(codes),
+            **failures(codes, of_a_key=True),
         },
     }
 
@@ -69,6 +69,6 @@ def _get_usage() -> Json:
         "security": [{"bearer": []}, {"header": []}, {"query": []}],
         "responses": {
             "200": json_answer("Where the key stands.", "UsageAnswer", example, OF_A_KEY),
-            **failures(codes),
+            **failures(codes, of_a_key=True),
         },
     }

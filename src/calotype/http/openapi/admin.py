@@ -54,11 +54,13 @@ _ANSWERS = (
 _CODES = ("api_key_missing", "api_key_invalid", "internal_error", "shutting_down")
 
 _DESCRIPTIONS = {
-    "createKey": "The text of the key is in this answer and nowhere else. Each request makes another key.",
+    "createKey": "The text of the key is in this answer and nowhere else, so `Idempotency-Key` is not heeded: each "
+    "request makes another key.",
     "listKeys": "Page by page; revoked and expired keys too. No answer has the text of a key.",
     "showKey": "Its plan, rules, state and usage.",
     "revokeKey": "Can't be taken back. Revoking a revoked key changes nothing.",
-    "rotateKey": "The old key works for `grace_s` more seconds. Only this answer has the text of the new one.",
+    "rotateKey": "The old key works for `grace_s` more seconds. Only this answer has the text of the new one."
+    " `Idempotency-Key` is not heeded.",
     "keyUsage": "As the key itself sees it with `GET /v1/usage`.",
     "listPlans": "The built-in plans and those of the settings.",
 }
@@ -128,8 +130,14 @@ def _list() -> Json:
     answer = KeyListAnswer(keys=[_KEY], next_cursor=_KEY.id, request_id=EXAMPLE_ID)
     limit = {"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": LIMIT_DEFAULT}
     parameters = [
-        {"name": "limit", "in": "query", "description": "Keys at most.", "schema": limit},
-        {"name": "cursor", "in": "query", "description": "`next_cursor` of a page.", "schema": {"type": "string"}},
+        {"name": "limit", "in": "query", "description": "Keys at most.", "schema": limit, "example": 100},
+        {
+            "name": "cursor",
+            "in": "query",
+            "description": "`next_cursor` of a page.",
+            "schema": {"type": "string"},
+            "example": _KEY.id,
+        },
     ]
     return _operation(
         "listKeys", "Every key ever made, oldest first", answer, parameters=parameters, more_codes=["invalid_request"]

@@ -23,6 +23,14 @@ HEADERS: Json = {
     },
     "Location": {"description": "Path of the job.", "schema": {"type": "string", "format": "uri-reference"}},
     "WWW-Authenticate": {"description": "How to send the key.", "schema": {"type": "string"}},
+    "Preference-Applied": {
+        "description": "The preference of `Prefer` that was heeded.",
+        "schema": {"const": "handling=strict"},
+    },
+    "Content-Disposition": {
+        "description": "A name for the file: the page's host and the format.",
+        "schema": {"type": "string"},
+    },
     "X-Cache": {
         "description": "Whether the picture came from the result cache; only with `cache`.",
         "schema": {"enum": ["HIT", "MISS"]},
@@ -55,7 +63,8 @@ def failure_schema() -> Json:
         "type": "object",
         "properties": {
             "field": {"type": "string", "description": "Dotted path of the field, e.g. `viewport.width`."},
-            "message": {"type": "string"},
+            "message": {"type": "string", "description": "For people; may change."},
+            "type": {"type": "string", "description": "The kind of mistake, e.g. `wrong_type` or `out_of_bounds`."},
         },
         "additionalProperties": True,
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -10,6 +11,13 @@ from calotype.request import FLAT_FIELDS, NOT_YET, CaptureRequest
 from calotype.request.flat import ALIASES
 
 _SCALARS = {"string", "integer", "number", "boolean"}
+_EXAMPLES: Json = {
+    "clip": "0,100,400,300",
+    "cookies": ["session=d41d8cd98f"],
+    "delay": 2,
+    "headers": ["X-Preview: 1"],
+}
+"""Of parameters that are written otherwise than the field of the JSON form."""
 
 
 def flat_parameters() -> list[Json]:
@@ -38,18 +46,28 @@ def _parameter(name: str, root: Json) -> Json:
         parameter["schema"] = {key: value for key, value in plain.items() if key not in {"title", "description"}}
     else:
         parameter["schema"] = {"type": "string"}
+    if _is_switch(plain, schema):
+        parameter["allowEmptyValue"] = True  # `?full_page` is true
     parameter["schema"].pop("examples", None)
-    allowed = parameter["schema"].get("enum")  # of a field that takes more than the flat form does
-    examples = [
-        each
-        for each in schema.get("examples") or plain.get("examples", [])
-        if not isinstance(each, dict | list) and (allowed is None or each in allowed)
-    ]
-    if examples:
-        parameter["example"] = [examples[0]] if flat.repeats else examples[0]
-    elif name in ("url", "html"):
-        parameter["example"] = {"url": "https://example.com", "html": "<h1>Hello</h1>"}[name]
+    given = [*schema.get("examples", []), *plain.get("examples", [])]
+    parameter["example"] = _EXAMPLES.get(name) or _example(given[0], parameter["schema"])
     return parameter
+
+
+def _is_switch(plain: Json, schema: Json) -> bool:
+    """Whether it takes true and false, be it among other values."""
+    choices: list[Json] = [plain, *schema.get("anyOf", [])]
+    return any(each.get("type") == "boolean" for each in choices)
+
+
+def _example(value: Any, schema: Json) -> Any:
+    """An example of the field's, as the parameter is written: objects as JSON, the entries of lists as texts."""
+    if schema.get("type") == "array":
+        return [str(each) for each in value] if isinstance(value, list) else [value]
+    if isinstance(value, dict | list):
+        return json.dumps(value)
+    allowed = schema.get("enum")  # of a field that takes more than the flat form does
+    return value if allowed is None or value in allowed else allowed[0]
 
 
 def _at(root: Json, path: tuple[str, ...]) -> Json:

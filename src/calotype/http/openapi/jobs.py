@@ -21,7 +21,7 @@ from calotype.http.openapi.parts import (
     model_schemas,
     prefer,
 )
-from calotype.http.openapi.screenshot import PICTURE_TYPES, meta_example
+from calotype.http.openapi.screenshot import PICTURE_TYPES, fact_headers, meta_example
 from calotype.jobs.view import (
     BatchAcceptedAnswer,
     JobAcceptedAnswer,
@@ -46,6 +46,7 @@ _JOB_ID: Json = {
     "example": _ID,
     "schema": {"type": "string", "format": "uuid"},
 }
+_API_KEY: Json = {"type": ["string", "null"]}
 _ENQUEUE_CODES = (
     "invalid_request",
     "invalid_url",
@@ -59,6 +60,7 @@ _ENQUEUE_CODES = (
     "internal_error",
     "shutting_down",
 )
+_OF_POSTING = ("Idempotency-Replayed", "Preference-Applied")
 _READ_CODES = ("invalid_request", "api_key_missing", "api_key_invalid", "not_found", "internal_error", "shutting_down")
 
 
@@ -75,12 +77,23 @@ def jobs() -> Area:
 
 def _bodies() -> Json:
     webhook = {
-        "type": "object",
+        "type": ["object", "null"],
         "description": "Where the job object, without its picture, is posted when the job is final.",
         "required": ["url"],
         "properties": {
-            "url": {"type": "string", "maxLength": 2048},
-            "events": {"type": "array", "minItems": 1, "items": {"enum": list(FINAL)}, "description": "Unset: all."},
+            "url": {
+                "type": "string",
+                "maxLength": 2048,
+                "description": "http or https, where this server may call.",
+                "examples": ["https://example.org/hook"],
+            },
+            "events": {
+                "type": ["array", "null"],
+                "minItems": 1,
+                "items": {"enum": list(FINAL)},
+                "description": "Ends of the job to be told of. Unset: all.",
+                "examples": [["done"]],
+            },
         },
     }
     job = {
@@ -97,7 +110,7 @@ def _bodies() -> Json:
                 "description": "Higher goes first, then the oldest. The plan may set a lower maximum.",
             },
             "webhook": webhook,
-            "api_key": {"type": "string", "description": "The key, if it is not in a header or in `request`."},
+            "api_key": {**_API_KEY, "description": "The key, if it is not in a header or in `request`."},
         },
     }
     batch = {
@@ -110,8 +123,9 @@ def _bodies() -> Json:
                 "minItems": 1,
                 "maxItems": BATCH_MAX,
                 "items": {"$ref": f"{REF}JobRequest"},
+                "description": "Each as `POST /v1/jobs` takes it.",
             },
-            "api_key": {"type": "string"},
+            "api_key": {**_API_KEY, "description": "The key, if it is not in a header or in the jobs."},
         },
     }
     return {"JobRequest": job, "JobBatchRequest": batch}
@@ -152,10 +166,10 @@ def _posting(operation_id: str, summary: str, body: str, example: Json, answer: 
         "requestBody": {"required": True, "content": {"application/json": content}},
         "responses": {
             "202": {
-                **json_answer("Queued.", answer, answer_example, (*OF_A_KEY, "Idempotency-Replayed", *more_headers)),
+                **json_answer("Queued.", answer, answer_example, (*OF_A_KEY, *_OF_POSTING, *more_headers)),
                 "links": _links(job_id),
             },
-            **failures(_ENQUEUE_CODES),
+            **failures(_ENQUEUE_CODES, of_a_key=True),
         },
     }
 
@@ -175,22 +189,30 @@ def _links(job_id: str) -> Json:
 
 def _list() -> Json:
     parameters = [
-        {"name": "status", "in": "query", "description": "Only these.", "schema": {"enum": list(STATUSES)}},
+        {
+            "name": "status",
+            "in": "query",
+            "description": "Only these.",
+            "schema": {"enum": list(STATUSES)},
+            "example": "done",
+        },
         {
             "name": "limit",
             "in": "query",
             "description": "Jobs of a page.",
             "schema": {"type": "integer", "minimum": 1, "maximum": LIST_MAX, "default": 20},
+            "example": 20,
         },
         {
             "name": "cursor",
             "in": "query",
             "description": "`next_cursor` of the page before.",
             "schema": {"type": "string"},
+            "example": _ID,
         },
     ]
     codes = [code for code in _READ_CODES if code != "not_found"]
-    example = {"ok": True, "jobs": [_example(with_picture=False)], "next_cursor": None}
+    example = {"ok": True, "jobs": [job_example(with_picture=False)], "next_cursor": None}
     return {
         "operationId": "listJobs",
         "tags": ["jobs"],
@@ -198,7 +220,10 @@ def _list() -> Json:
         "description": "Jobs of every key of the account, without their pictures, as long as they are kept.",
         "security": [{"bearer": []}, {"header": []}, {"query": []}],
         "parameters": parameters,
-        "responses": {"200": json_answer("A page of them.", "JobListAnswer", example, OF_A_KEY), **failures(codes)},
+        "responses": {
+            "200": json_answer("A page of them.", "JobListAnswer", example, OF_A_KEY),
+            **failures(codes, of_a_key=True),
+        },
     }
 
 
@@ -208,6 +233,7 @@ def _get() -> Json:
         "in": "query",
         "description": "Seconds to wait for the job to be final before answering.",
         "schema": {"type": "number", "minimum": 0, "maximum": WAIT_MAX_S, "default": 0},
+        "example": 30,
     }
     return {
         "operationId": "getJob",
@@ -216,13 +242,14 @@ def _get() -> Json:
         "description": "The id is all that is needed, unless the server asks for the owner's key (`jobs.require_key`).",
         "security": _BY_ID,
         "parameters": [_JOB_ID, wait],
-        "responses": {"200": _job("The job."), **failures(_READ_CODES)},
+        "responses": {"200": _job("The job."), **failures(_READ_CODES, of_a_key=True)},
     }
 
 
 def _image() -> Json:
     content = {each: {"schema": {"type": "string", "format": "binary"}} for each in PICTURE_TYPES}
-    answer = {"description": "The picture.", "headers": headers(["X-Request-Id"]), "content": content}
+    facts = {**headers([*OF_A_KEY, "Content-Disposition"]), **fact_headers()}
+    answer = {"description": "The picture.", "headers": facts, "content": content}
     return {
         "operationId": "getJobImage",
         "tags": ["jobs"],
@@ -230,7 +257,7 @@ def _image() -> Json:
         "description": "404 until the job is done, and when it is not kept any more.",
         "security": _BY_ID,
         "parameters": [_JOB_ID],
-        "responses": {"200": answer, **failures(_READ_CODES)},
+        "responses": {"200": answer, **failures(_READ_CODES, of_a_key=True)},
     }
 
 
@@ -243,15 +270,15 @@ def _cancel() -> Json:
         "description": "Its credit is given back. A capture that runs is stopped.",
         "security": [{"bearer": []}, {"header": []}, {"query": []}],
         "parameters": [_JOB_ID],
-        "responses": {"200": _job("The job, cancelled."), **failures(codes)},
+        "responses": {"200": _job("The job, cancelled."), **failures(codes, of_a_key=True)},
     }
 
 
 def _job(description: str) -> Json:
-    return json_answer(description, "JobAnswer", _example(), ("X-Request-Id",))
+    return json_answer(description, "JobAnswer", job_example(), OF_A_KEY)
 
 
-def _example(*, with_picture: bool = True) -> dict[str, Any]:
+def job_example(*, with_picture: bool = True) -> dict[str, Any]:
     moment = datetime(2030, 1, 1, tzinfo=UTC)
     result = JobResult(
         image_base64="/9j/4AAQSkZJRgABAQ…" if with_picture else None,

@@ -7,6 +7,12 @@ from calotype.http.openapi.parts import Area, Json, failures, headers
 
 _TAG = {"name": "operations", "description": "For whoever runs the server. They ask for no key."}
 
+_COUNTERS = """\
+# HELP calotype_captures_total Captures, by outcome.
+# TYPE calotype_captures_total counter
+calotype_captures_total{outcome="ok",path="sync"} 41.0
+"""
+
 
 def operations() -> Area:
     paths = {
@@ -57,8 +63,8 @@ def _metrics() -> Json:
                 "description": "Prometheus' text format.",
                 "headers": headers(["X-Request-Id"]),
                 "content": {
-                    "text/plain": {"schema": {"type": "string"}},
-                    "application/openmetrics-text": {"schema": {"type": "string"}},
+                    "text/plain": {"schema": {"type": "string"}, "example": _COUNTERS},
+                    "application/openmetrics-text": {"schema": {"type": "string"}, "example": f"{_COUNTERS}# EOF\n"},
                 },
             },
             **failures(["api_key_missing", "api_key_invalid"]),

@@ -17,8 +17,11 @@ REF = "#/components/schemas/"
 EXAMPLE_ID = "9f1c7a52b7c94f0e8a4c8f6d2b1e0a37"
 BODY_CODES = ("body_too_large", "unsupported_media_type")
 """What is wrong with a body before its fields are looked at."""
-OF_A_KEY = ("X-Request-Id", "RateLimit", "RateLimit-Policy", "X-Credits-Remaining")
+_STANDING = ("RateLimit", "RateLimit-Policy", "X-Credits-Remaining")
+OF_A_KEY = ("X-Request-Id", *_STANDING)
 """Headers of every answer to a key."""
+_BEFORE_THE_KEY = (401, 413, 415)
+"""Failures that come before the key has been looked up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +32,7 @@ class Area:
     schemas: Json = field(default_factory=dict[str, Any])
     tags: tuple[Json, ...] = ()
     security_schemes: Json = field(default_factory=dict[str, Any])
+    webhooks: Json = field(default_factory=dict[str, Any])
 
 
 def json_answer(description: str, schema_name: str, example: Json, header_names: Iterable[str]) -> Json:
@@ -75,23 +79,31 @@ def idempotency_key() -> Json:
     return {
         "name": "Idempotency-Key",
         "in": "header",
-        "description": "The same key and body within 24 hours get the first answer again, and cost one credit.",
+        "description": "1 to 255 visible ASCII characters. The same key and body within 24 hours get the first answer "
+        "again, and cost one credit; with another body it is a 409.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 255},
         "example": "5f8a1b1e-3a0c-4a36-9d4a-6f0a5d0c7d11",
     }
 
 
-def failures(codes: Iterable[str]) -> Json:
-    """The answers of an operation that can fail with these codes of the error table, by status."""
+def failures(codes: Iterable[str], *, of_a_key: bool = False) -> Json:
+    """The answers of an operation that can fail with these codes of the error table, by status.
+
+    Args:
+        of_a_key: those that come after the API key was found say where it stands.
+    """
     by_status: dict[int, list[str]] = {}
     for code in codes:
         by_status.setdefault(ERRORS[code].status, []).append(code)
-    return {str(status): _failure(status, codes) for status, codes in sorted(by_status.items())}
+    return {
+        str(status): _failure(status, codes, _STANDING if of_a_key and status not in _BEFORE_THE_KEY else ())
+        for status, codes in sorted(by_status.items())
+    }
 
 
-def _failure(status: int, codes: list[str]) -> Json:
+def _failure(status: int, codes: list[str], more_headers: Iterable[str]) -> Json:
     also = {401: ("WWW-Authenticate",), 429: ("Retry-After",), 503: ("Retry-After",)}
-    names = ("X-Request-Id", *also.get(status, ()))
+    names = ("X-Request-Id", *also.get(status, ()), *more_headers)
     examples = {code: {"summary": ERRORS[code].when, "value": _error_example(code)} for code in codes}
     narrowed = {"properties": {"error": {"properties": {"code": {"enum": codes}}}}}
     schema = {"allOf": [{"$ref": f"{REF}Failure"}, narrowed]}

@@ -29,7 +29,7 @@ PICTURE_TYPES = ("image/jpeg", "image/png", "image/webp", "image/avif", "applica
 _OF_OTHER_PATHS = {"not_found", "method_not_allowed", "job_finished"}
 _CAPTURE_CODES = [code for code in ERRORS if code not in _OF_OTHER_PATHS]
 _OF_A_BODY = {*BODY_CODES, "idempotency_conflict"}
-_OF_A_PICTURE = (*OF_A_KEY, "X-Cache", "Idempotency-Replayed")
+_OF_A_PICTURE = (*OF_A_KEY, "X-Cache", "Preference-Applied")
 
 
 def screenshot() -> Area:
@@ -51,7 +51,10 @@ def _schemas() -> Json:
     for group, names in GROUPS.items():
         for name in names:
             body["properties"][name]["x-group"] = group
-    body["properties"]["api_key"] = {"type": "string", "description": "The key, if it is not in a header."}
+    body["properties"]["api_key"] = {
+        "type": ["string", "null"],
+        "description": "The key, if it is not in a header.",
+    }
     body["oneOf"] = [{"required": ["url"]}, {"required": ["html"]}]
     answer = {
         "ok": {"const": True},
@@ -108,7 +111,10 @@ def _post_screenshot() -> Json:
             "required": True,
             "content": {"application/json": {"schema": {"$ref": f"{REF}ScreenshotRequest"}, "examples": examples}},
         },
-        "responses": {"200": _picture_in_json(), **failures(_CAPTURE_CODES)},
+        "responses": {
+            "200": _picture_in_json("Idempotency-Replayed"),
+            **failures(_CAPTURE_CODES, of_a_key=True),
+        },
     }
 
 
@@ -119,16 +125,21 @@ def _get_screenshot(operation_id: str) -> Json:
         "operationId": operation_id,
         "tags": ["screenshot"],
         "summary": "Capture now; the picture itself",
-        "description": "The fields of the JSON form as flat parameters. What `meta` says there is in headers here.",
+        "description": "The fields of the JSON form as flat parameters; objects are JSON. What `meta` says there is in "
+        "headers here. `1`, `yes`, `on` and nothing (`?full_page`) mean true; `0`, `no` and `off` mean false.",
         "security": [{"bearer": []}, {"header": []}, {"query": []}, {"link": []}],
         "parameters": [prefer(), _response_form(), *_link_parameters(), *flat_parameters()],
         "responses": {
             "200": {
                 "description": "The picture, or with `response=json` what POST answers.",
-                "headers": {**in_json["headers"], **headers(["Cross-Origin-Resource-Policy"]), **_fact_headers()},
+                "headers": {
+                    **in_json["headers"],
+                    **headers(["Cross-Origin-Resource-Policy", "Content-Disposition"]),
+                    **fact_headers(),
+                },
                 "content": {**raw, **in_json["content"]},
             },
-            **failures(code for code in _CAPTURE_CODES if code not in _OF_A_BODY),
+            **failures((code for code in _CAPTURE_CODES if code not in _OF_A_BODY), of_a_key=True),
         },
     }
 
@@ -137,8 +148,9 @@ def _legacy(operation: Json) -> Json:
     return {**operation, "deprecated": True, "summary": "Another name of GET /v1/screenshot"}
 
 
-def _picture_in_json() -> Json:
-    return json_answer("The picture in base64, and its facts.", "ScreenshotAnswer", _answer_example(), _OF_A_PICTURE)
+def _picture_in_json(*more_headers: str) -> Json:
+    names = (*_OF_A_PICTURE, *more_headers)
+    return json_answer("The picture in base64, and its facts.", "ScreenshotAnswer", _answer_example(), names)
 
 
 def _answer_example() -> Json:
@@ -172,21 +184,28 @@ def _field(body: Json, definitions: Json, path: str) -> Json:
 
 def _response_form() -> Json:
     schema = {"enum": ["image", "json"], "default": "image"}
-    return {"name": "response", "in": "query", "description": "The form of the answer.", "schema": schema}
+    return {
+        "name": "response",
+        "in": "query",
+        "description": "The form of the answer.",
+        "schema": schema,
+        "example": "image",
+    }
 
 
 def _link_parameters() -> list[Json]:
     described = {
-        KEY_ID: ("Of a signed link: the id of the key that signs.", {"type": "string"}),
-        EXPIRES: ("Of a signed link: the Unix time in seconds from which on it is refused.", {"type": "integer"}),
+        KEY_ID: ("Of a signed link: the id of the key that signs.", "string", "V1StGXR8"),
+        EXPIRES: ("Of a signed link: the Unix time in seconds from which on it is refused.", "integer", 1_924_992_000),
     }
     return [
-        {"name": name, "in": "query", "description": description, "schema": schema}
-        for name, (description, schema) in described.items()
+        {"name": name, "in": "query", "description": description, "schema": {"type": kind}, "example": example}
+        for name, (description, kind, example) in described.items()
     ]
 
 
-def _fact_headers() -> Json:
+def fact_headers() -> Json:
+    """Headers that say of a picture what `meta` says."""
     facts: Json = {
         f"X-Calotype-{name.replace('_', '-').title()}": {
             "description": f"`meta.{name}`; text is percent-encoded, lists and objects are JSON.",
