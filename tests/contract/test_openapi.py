@@ -194,8 +194,7 @@ def test_null_is_taken_where_the_document_says_so(document: dict[str, Any]) -> N
         assert is_taken(lambda job=job: _parsed_job(job)) == is_documented(schemas["JobRequest"]["properties"][name]), (
             name
         )
-    webhook = schemas["JobRequest"]["properties"]["webhook"]
-    for name, field in webhook["properties"].items():
+    for name, field in schemas["JobWebhook"]["properties"].items():
         job = {"request": page, "webhook": {"url": "https://example.org/", name: None}}
         assert is_taken(lambda job=job: _parsed_job(job)) == is_documented(field), name
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 from calotype.http.openapi.parts import Json
 from calotype.request import FLAT_FIELDS, NOT_YET, CaptureRequest
@@ -63,7 +63,7 @@ def _is_switch(plain: Json, schema: Json) -> bool:
 def _example(value: Any, schema: Json) -> Any:
     """An example of the field's, as the parameter is written: objects as JSON, the entries of lists as texts."""
     if schema.get("type") == "array":
-        return [str(each) for each in value] if isinstance(value, list) else [value]
+        return [str(each) for each in cast("list[Any]", value)] if isinstance(value, list) else [value]
     if isinstance(value, dict | list):
         return json.dumps(value)
     allowed = schema.get("enum")  # of a field that takes more than the flat form does

@@ -19,6 +19,7 @@ from calotype.http.openapi.parts import (
     idempotency_key,
     json_answer,
     model_schemas,
+    or_null,
     prefer,
 )
 from calotype.http.openapi.screenshot import PICTURE_TYPES, fact_headers, meta_example
@@ -46,7 +47,7 @@ _JOB_ID: Json = {
     "example": _ID,
     "schema": {"type": "string", "format": "uuid"},
 }
-_API_KEY: Json = {"type": ["string", "null"]}
+_API_KEY: Json = or_null({"type": "string"})
 _ENQUEUE_CODES = (
     "invalid_request",
     "invalid_url",
@@ -77,8 +78,8 @@ def jobs() -> Area:
 
 def _bodies() -> Json:
     webhook = {
-        "type": ["object", "null"],
-        "description": "Where the job object, without its picture, is posted when the job is final.",
+        "title": "JobWebhook",
+        "type": "object",
         "required": ["url"],
         "properties": {
             "url": {
@@ -88,9 +89,7 @@ def _bodies() -> Json:
                 "examples": ["https://example.org/hook"],
             },
             "events": {
-                "type": ["array", "null"],
-                "minItems": 1,
-                "items": {"enum": list(FINAL)},
+                **or_null({"type": "array", "minItems": 1, "items": {"enum": list(FINAL)}}),
                 "description": "Ends of the job to be told of. Unset: all.",
                 "examples": [["done"]],
             },
@@ -109,7 +108,10 @@ def _bodies() -> Json:
                 "default": 0,
                 "description": "Higher goes first, then the oldest. The plan may set a lower maximum.",
             },
-            "webhook": webhook,
+            "webhook": {
+                **or_null({"$ref": f"{REF}JobWebhook"}),
+                "description": "Where the job object, without its picture, is posted when the job is final.",
+            },
             "api_key": {**_API_KEY, "description": "The key, if it is not in a header or in `request`."},
         },
     }
@@ -128,7 +130,7 @@ def _bodies() -> Json:
             "api_key": {**_API_KEY, "description": "The key, if it is not in a header or in the jobs."},
         },
     }
-    return {"JobRequest": job, "JobBatchRequest": batch}
+    return {"JobRequest": job, "JobWebhook": webhook, "JobBatchRequest": batch}
 
 
 def _enqueue() -> Json:

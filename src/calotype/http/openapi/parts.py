@@ -60,6 +60,10 @@ def with_definitions(schema: Json) -> Json:
     return {schema["title"]: schema, **definitions}
 
 
+def or_null(schema: Json) -> Json:
+    return {"anyOf": [schema, {"type": "null"}]}
+
+
 def headers(names: Iterable[str]) -> Json:
     """References to headers of `components.HEADERS`."""
     return {name: {"$ref": f"#/components/headers/{name}"} for name in names}

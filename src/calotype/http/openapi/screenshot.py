@@ -17,6 +17,7 @@ from calotype.http.openapi.parts import (
     idempotency_key,
     json_answer,
     model_schemas,
+    or_null,
     prefer,
     with_definitions,
 )
@@ -52,7 +53,7 @@ def _schemas() -> Json:
         for name in names:
             body["properties"][name]["x-group"] = group
     body["properties"]["api_key"] = {
-        "type": ["string", "null"],
+        **or_null({"type": "string"}),
         "description": "The key, if it is not in a header.",
     }
     body["oneOf"] = [{"required": ["url"]}, {"required": ["html"]}]
