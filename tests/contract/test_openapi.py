@@ -199,6 +199,20 @@ def test_null_is_taken_where_the_document_says_so(document: dict[str, Any]) -> N
         assert is_taken(lambda job=job: _parsed_job(job)) == is_documented(field), name
 
 
+@pytest.mark.parametrize(
+    "body", [{"url": "a.example", "html": None}, {"url": None, "html": "<p>"}, {"url": "a.example"}]
+)
+def test_of_url_and_html_one_is_given(body: dict[str, Any], document: dict[str, Any]) -> None:
+    schema = {"$ref": "#/components/schemas/ScreenshotRequest", "components": document["components"]}
+    validator = jsonschema.Draft202012Validator(schema)
+    assert parse_body(body)
+    assert validator.is_valid(body)
+    for wrong in ({**body, "url": "a.example", "html": "<p>"}, {**body, "url": None, "html": None}):
+        assert not validator.is_valid(wrong)
+        with pytest.raises(InvalidRequest):
+            parse_body(wrong)
+
+
 def _parsed_job(job: dict[str, Any]) -> object:
     return parse_job(job, strict=True, max_priority=0, check_webhook=lambda url: None)
 

@@ -28,8 +28,12 @@ def map_body(context: schemathesis.HookContext, body: Any) -> Any:
 
 @schemathesis.hook
 def map_query(context: schemathesis.HookContext, query: Any) -> Any:
-    if isinstance(query, dict) and _may_load(query.get("url")):
+    if not isinstance(query, dict) or not {"url", "html"} & set(query):
+        return query
+    if _may_load(query.get("url")):
         query["url"] = _PAGE
+    if _is_timeout(query.get("timeout_ms", _TIMEOUT_MS)):
+        query["timeout_ms"] = _TIMEOUT_MS
     return query
 
 

@@ -56,7 +56,7 @@ def _schemas() -> Json:
         **or_null({"type": "string"}),
         "description": "The key, if it is not in a header.",
     }
-    body["oneOf"] = [{"required": ["url"]}, {"required": ["html"]}]
+    body["oneOf"] = [_given("url", but="html"), _given("html", but="url")]
     answer = {
         "ok": {"const": True},
         "image_base64": {"type": "string", "contentEncoding": "base64"},
@@ -69,6 +69,11 @@ def _schemas() -> Json:
         **model_schemas(CaptureMeta),
         **request,
     }
+
+
+def _given(name: str, *, but: str) -> Json:
+    """One field is there, the other is not; clients may write null for that."""
+    return {"required": [name], "properties": {name: {"type": "string"}, but: {"type": "null"}}}
 
 
 def _post_screenshot() -> Json:
