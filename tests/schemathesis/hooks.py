@@ -77,12 +77,13 @@ def _is_timeout(value: Any) -> bool:
 
 
 def _is_wait(name: str, value: Any) -> bool:
-    """Whether it may make a capture wait; what is wrong does not."""
+    """Whether it may make a capture wait. What is wrong does not."""
     if name in ("actions", "render"):
         return isinstance(value, str) and value.startswith(("[", "{"))
-    if isinstance(value, str):
-        return 0 < len(value) <= _URL_MAX_CHARS
-    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _WAIT_MAX
+    if name in ("wait_for", "wait_for_function"):
+        return isinstance(value, str) and 0 < len(value) <= _URL_MAX_CHARS
+    of_kind = isinstance(value, int) or (name == "delay" and isinstance(value, float))
+    return of_kind and not isinstance(value, bool) and 0 <= value <= _WAIT_MAX
 
 
 def _requests(body: Any) -> list[dict[str, Any]]:
