@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import base64
+from typing import get_args
 
 import pytest
 
+from calotype.request.parts import Resource
 from tests.site import blocks
 from tests.site.pictures import pixel
 from tests.site.server import Site
@@ -92,6 +94,31 @@ def test_what_is_blocked_is_not_asked_for(
     assert pixel(image, 600, 600) == (blocks.WHITE if "style" in missing else blocks.BLUE)
     assert meta["title"] == ("start" if "script" in missing else "script ran")
     assert meta["warnings"] == []
+
+
+EVERYTHING = """<link rel=stylesheet href=/kind/stylesheet><img src=/kind/image>
+  <link rel=manifest href=/kind/manifest><link rel=icon href=/kind/icon><iframe src=/kind/frame></iframe>
+  <video src=/kind/media controls><track default kind=captions src=/kind/texttrack></video>
+  <script src=/kind/script></script><script>
+    document.querySelector("track").track.mode = "showing"; navigator.sendBeacon("/kind/ping");
+    fetch("/kind/fetch"); new EventSource("/kind/eventsource"); new Worker("/kind/other");
+    const xhr = new XMLHttpRequest(); xhr.open("GET", "/kind/xhr"); xhr.send()
+  </script>"""
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [get_args(Resource), *(("texttrack",), ("media",), ("manifest",), ("other",))],
+    ids="+".join,
+)
+def test_each_kind_of_requests_can_be_blocked(server: ServerProcess, site: Site, kinds: tuple[str, ...]) -> None:
+    site.requests.clear()
+    server.picture(html=EVERYTHING, base_url=f"{site.url}/", block={"resources": list(kinds)})
+    seen = {request.path.removeprefix("/kind/") for request in site.requests}
+    assert not seen & set(kinds)
+    if len(kinds) == 1:
+        of_media = {"texttrack"} if "media" in kinds else set()  # Chromium takes a video's tracks for media, too
+        assert seen | {*kinds, *of_media} >= {"image", "script", "fetch", "xhr", "texttrack", "media", "ping"}
 
 
 CARDS = """<style>body { margin: 0; height: 3000px; background: #ffffff }
