@@ -108,7 +108,7 @@ EVERYTHING = """<link rel=stylesheet href=/kind/stylesheet><img src=/kind/image>
 
 @pytest.mark.parametrize(
     "kinds",
-    [get_args(Resource), *(("texttrack",), ("media",), ("manifest",), ("other",))],
+    [get_args(Resource), *(("texttrack",), ("media",), ("manifest",), ("other",), ("eventsource",), ("xhr", "fetch"))],
     ids="+".join,
 )
 def test_each_kind_of_requests_can_be_blocked(server: ServerProcess, site: Site, kinds: tuple[str, ...]) -> None:
@@ -116,9 +116,8 @@ def test_each_kind_of_requests_can_be_blocked(server: ServerProcess, site: Site,
     server.picture(html=EVERYTHING, base_url=f"{site.url}/", block={"resources": list(kinds)})
     seen = {request.path.removeprefix("/kind/") for request in site.requests}
     assert not seen & set(kinds)
-    if len(kinds) == 1:
-        of_media = {"texttrack"} if "media" in kinds else set()  # Chromium takes a video's tracks for media, too
-        assert seen | {*kinds, *of_media} >= {"image", "script", "fetch", "xhr", "texttrack", "media", "ping"}
+    if len(kinds) < 3:
+        assert seen | set(kinds) >= {"image", "script", "fetch", "xhr", "eventsource", "texttrack", "media"}
 
 
 CARDS = """<style>body { margin: 0; height: 3000px; background: #ffffff }

@@ -21,17 +21,19 @@ from calotype.capture.url_globs import UrlGlobs, whole_url_globs
 from calotype.capture.world import source
 from calotype.request import CaptureRequest, HeaderRule
 
-_TRACK = "TextTrack"
-"""`Fetch` calls these Media, and refuses all patterns with a pattern for them: `Network` tells which they are."""
+_TRACK, _EVENTS = "TextTrack", "EventSource"
+_COMES_AS = {_TRACK: "Media", _EVENTS: "XHR"}
+"""What `Fetch` calls these; headers tell: event streams are accepted, and of media only tracks are asked for without a
+range. (With a pattern for tracks it refuses all patterns.)"""
 _TYPES = {
     "image": ("Image",),
     "font": ("Font",),
     "media": ("Media",),
     "script": ("Script",),
     "stylesheet": ("Stylesheet",),
-    "xhr": ("XHR",),
-    "fetch": ("Fetch",),
-    "eventsource": ("EventSource",),
+    "xhr": ("XHR", "Fetch"),
+    "fetch": ("XHR", "Fetch"),  # what scripts `fetch` comes as XHR
+    "eventsource": (_EVENTS,),
     "texttrack": (_TRACK,),
     "manifest": (),  # Chromium asks for it to install an app only, so never here
     "ping": ("Ping",),
@@ -54,7 +56,6 @@ class Interception:
         self._headers = _headers_by_origin(request.headers, self._origin)
         self._auth = request.basic_auth
         self._authenticated: set[str] = set()
-        self._tracks: set[str] = set()
         self._blocked_types = frozenset(each for kind in request.block.resources for each in _TYPES.get(kind, ()))
         globs = whole_url_globs(request.block.urls)
         self._globs = [glob for glob in globs if not glob.startswith(_SOCKETS)]
@@ -77,8 +78,6 @@ class Interception:
         url, headers = own_script or ("", {})
         if headers:
             patterns.append({"urlPattern": _literal(url)})
-        if _TRACK in self._blocked_types:
-            session.on("Network.requestWillBeSent", self._on_request)
         session.on("Fetch.requestPaused", partial(self._go_on, session, url, headers))
         session.on("Fetch.authRequired", partial(self._authenticate, session))
         if self._blocked_sockets:
@@ -91,7 +90,7 @@ class Interception:
         """What Chromium has to stop."""
         origins = {*self._headers, *([self._origin] if self._auth else [])}
         patterns: list[dict[str, Any]] = [{"urlPattern": f"{_literal(origin)}/*"} for origin in sorted(origins)]
-        types = {"Media" if each == _TRACK else each for each in self._blocked_types}
+        types = {_COMES_AS.get(each, each) for each in self._blocked_types}
         patterns += [{"urlPattern": "*", "resourceType": each} for each in sorted(types)]
         patterns += [{"urlPattern": _pattern(glob)} for glob in self._globs]
         if self._document is not None:
@@ -111,7 +110,7 @@ class Interception:
         is_own = event["resourceType"] == "Document" and url == self._url.partition("#")[0]
         if self._document is not None and is_own:
             session.post("Fetch.fulfillRequest", requestId=request_id, **self._document)
-        elif not is_page and self._is_blocked(self._type_of(event), url):
+        elif not is_page and self._is_blocked(_type_of(event), url):
             session.post("Fetch.failRequest", requestId=request_id, errorReason="BlockedByClient")
         else:
             added = {rule.name: rule.value.get_secret_value() for rule in self._headers.get(_origin(url), ())}
@@ -119,13 +118,6 @@ class Interception:
                 added = {**script_headers, **added}
             changed = {"headers": _with_headers(event["request"]["headers"], added)} if added else {}
             session.post("Fetch.continueRequest", requestId=request_id, **changed)
-
-    def _on_request(self, event: dict[str, Any]) -> None:
-        if event.get("type") == _TRACK:
-            self._tracks.add(event["requestId"])
-
-    def _type_of(self, event: dict[str, Any]) -> str:
-        return _TRACK if event.get("networkId") in self._tracks else event["resourceType"]
 
     def _is_blocked(self, resource_type: str, url: str) -> bool:
         return resource_type in self._blocked_types or self._blocked_urls.match(url)
@@ -140,6 +132,17 @@ class Interception:
             password = self._auth.password.get_secret_value()
             answer = {"response": "ProvideCredentials", "username": self._auth.username, "password": password}
         session.post("Fetch.continueWithAuth", requestId=request_id, authChallengeResponse=answer)
+
+
+def _type_of(event: dict[str, Any]) -> str:
+    """Its type in our terms: what two kinds share in `Fetch`, told apart."""
+    kind: str = event["resourceType"]
+    headers = {name.lower(): value for name, value in event["request"]["headers"].items()}
+    if kind == _COMES_AS[_TRACK] and "range" not in headers:
+        return _TRACK
+    if kind == _COMES_AS[_EVENTS] and "text/event-stream" in headers.get("accept", ""):
+        return _EVENTS
+    return kind
 
 
 def _pattern(glob: str) -> str:

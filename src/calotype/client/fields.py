@@ -47,7 +47,7 @@ class Block(TypedDict, total=False):
             "other",
         ]
     ]
-    """Kinds of requests that are not made; `frame` is the documents of frames."""
+    """Kinds of requests that are not made; `frame` is the documents of frames, `xhr` and `fetch` are one kind."""
     urls: Sequence[str]
     """Patterns for whole URLs; `*` stands for any characters. One without a scheme is for every scheme, one that is
     only a host for everything there."""

@@ -168,7 +168,8 @@ class Block(Part):
     chats: bool = Field(default=False, description="Chat widgets.", examples=[True])
     resources: Items[Resource] = Field(
         default=(),
-        description="Kinds of requests that are not made; `frame` is the documents of frames.",
+        description="Kinds of requests that are not made; `frame` is the documents of frames, "
+        "`xhr` and `fetch` are one kind.",
         examples=[["media", "font"]],
     )
     urls: Annotated[Items[Glob], Field(max_length=LIST_MAX_ENTRIES)] = Field(
