@@ -71,10 +71,24 @@ def test_every_block_is_of_a_kind_that_is_checked() -> None:
             and not block.code.startswith(_OF_OTHER_TESTS)] == []  # fmt: skip
 
 
+@pytest.mark.parametrize("path", [*ROOT.glob("*.md"), *PAGES], ids=lambda path: path.name)
+def test_every_block_says_its_language(path: Path) -> None:
+    fences = re.findall(r"^ *```(\w*)$", path.read_text(), re.MULTILINE)
+    assert all(fences[::2])
+    assert not any(fences[1::2])
+
+
+@pytest.mark.parametrize("path", sorted(ROOT.glob("*.md")), ids=lambda path: path.name)
+def test_links_of_the_repository_s_own_pages_lead_to_files(path: Path) -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)#]+)", path.read_text())
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
 def test_the_site_builds_and_no_link_leads_nowhere(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "mkdocs", "build", "--quiet", "--strict", "--site-dir", str(tmp_path / "site")]
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert (tmp_path / "site/404.html").is_file()
     pages = [page.read_text() for page in (tmp_path / "site").rglob("*.html")]
     assert len(pages) > len(PAGES)
     loaded = [
