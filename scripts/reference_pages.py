@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from calotype.cli import main
+from calotype.request.devices import DEVICES
 from calotype.request.flat import ALIASES, FLAT_FIELDS
 from calotype.request.groups import GROUPS
 from calotype.request.model import CaptureRequest
@@ -51,6 +52,8 @@ def fields_page() -> str:
             row for name in names for row in _field_rows((name,), schema["properties"][name], schema["$defs"], flat)
         ]
         parts += [f"\n## {group}\n", *table(("field", "parameter", "value", "default", "meaning"), rows)]
+        if "device" in names:
+            parts.append(f'\n<a id="devices"></a>Devices: {", ".join(f"`{name}`" for name in DEVICES)}.\n')
         if "actions" in names:
             parts += _actions(schema["$defs"])
     return "".join(parts)

@@ -23,14 +23,13 @@ from calotype.cli.capturing.engines import Engine, at_server, here
 from calotype.cli.capturing.progress import Told
 from calotype.cli.capturing.run import Order, Outcome, drained, outcomes
 from calotype.cli.capturing.sheet import Sheet
-from calotype.cli.capturing.sources import Target, targets
+from calotype.cli.capturing.sources import FORMATS, Target, targets
 from calotype.cli.targets import target_options, target_rules
 from calotype.request.flat import ALIASES, FLAT_FIELDS, FlatField, unflatten
 from calotype.request.model import CaptureRequest
 from calotype.settings import Settings
 from calotype.telemetry import configure_logging
 
-_FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".avif": "avif", ".pdf": "pdf"}
 _NOT_OPTIONS = {"url", "html", "delay", *ALIASES}
 
 _AT_A_SERVER = 4  # captures at once; how many run is the server's to decide
@@ -213,7 +212,7 @@ def _common(options: dict[str, Any], output: str | None) -> dict[str, Any]:
             values = cast("tuple[str, ...]", value if isinstance(value, tuple) else (value,))
             items += [(name, each) for each in values]
     suffix = Path(output).suffix.lower() if output else ""
-    if options.get("format") is None and (format_ := _FORMATS.get(suffix)):
+    if options.get("format") is None and (format_ := FORMATS.get(suffix)):
         items.append(("format", format_))
     flat = unflatten(items)
     if flat.findings:

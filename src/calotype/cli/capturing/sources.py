@@ -16,6 +16,8 @@ from calotype.request import ParsedRequest, parse_body
 
 _MARKUP = {".html", ".htm", ".xhtml"}
 _FILE = "file"
+FORMATS = {".jpg": "jpeg", ".jpeg": "jpeg", ".png": "png", ".webp": "webp", ".avif": "avif", ".pdf": "pdf"}
+"""What a file name's suffix asks for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,13 +49,15 @@ def targets(pages: Sequence[str], lists: Sequence[Path], common: Mapping[str, An
     for place, entry in _entries(pages, lists, has_markup="html" in common):
         own = dict(entry)
         file = own.pop(_FILE, None)
+        if file is not None and not isinstance(file, str):
+            raise click.ClickException(f"{place}`file` must be a name.")
+        if "format" not in own and file is not None and (format_ := FORMATS.get(Path(file).suffix.lower())):
+            own["format"] = format_
         body = _merged(common, own)
         try:
             parsed = parse_body(body, strict=True)
         except CalotypeError as error:
             raise click.ClickException(f"{place}{error.message}") from error
-        if file is not None and not isinstance(file, str):
-            raise click.ClickException(f"{place}`file` must be a name.")
         page = str(parsed.request.url or own.get("base_url") or place.removesuffix(": ") or "markup")
         found.append(Target(len(found) + 1, page, body, parsed, file))
     return found
