@@ -14,12 +14,14 @@ from typing import Any
 import pytest
 import yaml
 
+from calotype.cli import serve
 from calotype.settings import Settings
 from calotype.telemetry.figures import reference
 
 ROOT = Path(__file__).resolve().parents[2]
 DEPLOY = ROOT / "deploy"
 TOOLS = Path(sys.executable).parent
+LONGEST_END_S = Settings().server.shutdown_grace_s + serve._ANSWER_GRACE_S + serve._CLOSE_S
 TEXTS = sorted(
     path
     for path in DEPLOY.rglob("*")
@@ -53,6 +55,10 @@ def variables() -> Iterator[str]:
     return walk(whole, "CALOTYPE_")
 
 
+def assert_pages_fit(pages: int, gibibytes: str) -> None:
+    assert pages * Settings().browser.page_memory_bytes <= int(gibibytes) * 2**30
+
+
 @pytest.mark.parametrize("path", TEXTS, ids=lambda path: path.name)
 def test_only_settings_that_exist_are_named(path: Path) -> None:
     named = set(re.findall(r"\bCALOTYPE_[A-Z][A-Z0-9_]*[A-Z0-9]\b", path.read_text()))
@@ -75,11 +81,11 @@ def test_the_containerfile() -> None:
 def test_compose(name: str) -> None:
     run("check-jsonschema", "--builtin-schema", "vendor.compose-spec", DEPLOY / name)
     (compose,) = documents(name)
-    grace_s = Settings().server.shutdown_grace_s
     own = [each for each in compose["services"].values() if each["image"] == "calotype" and "restart" in each]
     assert own
     for service in own:
-        assert int(service["stop_grace_period"].removesuffix("s")) > grace_s + 20
+        assert int(service["stop_grace_period"].removesuffix("s")) > LONGEST_END_S
+        assert_pages_fit(int(service["environment"]["CALOTYPE_BROWSER__PAGES"]), service["mem_limit"].removesuffix("g"))
         assert service["cap_drop"] == ["ALL"]
     used = set(re.findall(r"\$\{(\w+)", (DEPLOY / name).read_text()))
     offered = set(re.findall(r"^(\w+)=", (DEPLOY / "compose.env.example").read_text(), re.MULTILINE))
@@ -92,8 +98,14 @@ def test_kubernetes() -> None:
     manifests = {(each["kind"], each["metadata"]["name"]): each for each in documents("kubernetes/calotype.yaml")}
     for name in ("calotype-api", "calotype-worker"):
         pod = manifests["Deployment", name]["spec"]["template"]["spec"]
-        assert pod["terminationGracePeriodSeconds"] > Settings().server.shutdown_grace_s + 20
         (container,) = pod["containers"]
+        before_the_signal_s = 0
+        if hook := container.get("lifecycle"):
+            before_the_signal_s = int(hook["preStop"]["exec"]["command"][-1])
+        assert (before_the_signal_s > 0) is (name == "calotype-api")  # requests come until the service has forgotten it
+        assert pod["terminationGracePeriodSeconds"] > before_the_signal_s + LONGEST_END_S
+        pages = int(next(each["value"] for each in container["env"] if each["name"] == "CALOTYPE_BROWSER__PAGES"))
+        assert_pages_fit(pages, container["resources"]["limits"]["memory"].removesuffix("Gi"))
         assert container["readinessProbe"]["httpGet"]["path"] == "/readyz"
         assert container["livenessProbe"]["httpGet"]["path"] == "/healthz"
         assert pod["securityContext"]["runAsNonRoot"] is True
@@ -112,6 +124,8 @@ def test_systemd(tmp_path: Path) -> None:
     )
     said = run("systemd-analyze", "verify", "--man=no", unit)
     assert [line for line in said.splitlines() if "calotype.service" in line] == []
+    (patience_s,) = re.findall(r"^TimeoutStopSec=(\d+)$", text, re.MULTILINE)
+    assert int(patience_s) > LONGEST_END_S
     assert "ExecReload=/bin/kill -HUP $MAINPID" in text
     assert "RestrictNamespaces" not in text  # the sandbox and the jail are made of them
 
