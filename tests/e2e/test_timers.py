@@ -36,6 +36,7 @@ _PAGES = {
         let px = 0;
         const more = () => { bar.style.width = (px += 10) + "px"; if (px < 100) setTimeout(more, 60) };
         more()</script>""",
+    "begun by an attribute": f"""<body onload='setTimeout(() => {{ {_LATE.replace("'", "&#39;")} }}, 500)'>""",
     "goes elsewhere": "<script>setTimeout(() => location = '/blocks.html', 300)</script>",
 }
 
@@ -47,6 +48,15 @@ def test_what_a_timer_brings_is_in_the_picture(server: ServerProcess, site: Site
     assert (pixel(image, 50, 50), pixel(image, 95, 50)) == (blocks.RED, blocks.RED)
     assert meta["partial"] is False
     assert "timers" in [each["what"] for each in meta["waited_for"]]
+
+
+def test_what_the_callers_script_begins_is_in_the_picture_of_a_page_without_scripts(
+    server: ServerProcess, site: Site
+) -> None:
+    js = [f"setTimeout(() => {{ {_LATE} }}, 600); 0"]
+    html = "<!doctype html><body style='margin: 0'>"
+    image, _ = server.picture(html=html, base_url=site.url, format="png", js=js)
+    assert pixel(image, 50, 50) == blocks.RED
 
 
 @pytest.mark.parametrize(

@@ -143,7 +143,7 @@ class Steps:
         drawing_s = _AHEAD_S + 2 * self._watch.timings.capture_ms / 1000
         whole = Deadline(min(_AHEAD_S + drawing_s, self._deadline.remaining_s))
         try:
-            if not await self._clock.look_ahead():
+            if not await self._clock.look_ahead(is_driven=bool(self._request.js or self._request.actions)):
                 return taken
             async with self._clock.flowing(), whole.waiting_for("the picture after what timers began"):
                 async with self._deadline.waiting_for("what timers began", "timers"):
