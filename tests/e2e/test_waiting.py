@@ -57,6 +57,23 @@ def test_what_scripts_draw_frame_by_frame_is_awaited(server: ServerProcess, site
     assert sum(each["ms"] for each in meta["waited_for"]) <= meta["elapsed_ms"]
 
 
+@pytest.mark.parametrize("host", ["x-chart", "section"])
+def test_what_scripts_draw_in_nested_shadow_trees_is_awaited(server: ServerProcess, host: str) -> None:
+    html = f"""<body style="margin:0"><{host}></{host}><script>
+        const outer = document.body.firstChild.attachShadow({{ mode: "open" }});
+        outer.innerHTML = "<x-bar></x-bar>";
+        const inner = outer.firstChild.attachShadow({{ mode: "open" }});
+        inner.innerHTML = "<p style='margin:0;width:200px;height:100px;background:#f00;opacity:0'></p>";
+        let step = 0;
+        (function draw() {{
+          inner.firstChild.style.opacity = (step += 1) / 40;
+          if (step < 40) requestAnimationFrame(draw);
+        }})();
+        </script>"""
+    image, _ = server.picture(html=html, format="png")
+    assert pixel(image, 100, 50) == blocks.RED
+
+
 @pytest.mark.parametrize("page", ["dashboard", "feed", "webfont"])
 def test_the_default_wait_is_as_complete_as_a_long_one(server: ServerProcess, site: Site, page: str) -> None:
     url, careful = f"{site.url}/{page}.html", {"wait_until": "networkidle", "delay_ms": 1500}
